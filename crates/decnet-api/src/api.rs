@@ -8,14 +8,16 @@ use axum::Router;
 use axum::extract::Extension;
 use axum::middleware::{from_fn, from_fn_with_state};
 use tokio_util::sync::CancellationToken;
+use tower_http::normalize_path::NormalizePath;
 
 use crate::options::Options;
+use crate::server::App;
 use crate::state::{Shared, State};
 use crate::{auth, metrics, middleware, openapi, page, problem, routes, server, timeout};
 
 /// The HTTP API, ready to run.
 pub struct Api {
-    router: Router,
+    app: App,
     state: Shared,
 }
 
@@ -30,7 +32,8 @@ impl Api {
     pub fn new(options: Options) -> Self {
         let origins = options.access.cors_origins.clone();
         let state = Arc::new(State::new(options));
-        Self { router: router(Arc::clone(&state), &origins), state }
+        let app = NormalizePath::trim_trailing_slash(router(Arc::clone(&state), &origins));
+        Self { app, state }
     }
 
     /// Serves until `shutdown`. Then requests in progress have
@@ -41,7 +44,7 @@ impl Api {
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> Result<(), Error> {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        server::serve(listener, self.router, shutdown).await;
+        server::serve(listener, self.app, shutdown).await;
         self.state.erasures.stop();
         self.state.redeliveries.stop();
         Ok(())

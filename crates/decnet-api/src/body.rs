@@ -1,5 +1,8 @@
 //! JSON request bodies with size limits.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
@@ -7,14 +10,14 @@ use bytes::{Bytes, BytesMut};
 use decnet_core::limits::MAX_API_BODY_BYTES;
 use decnet_core::text::byte_order_mark;
 use http_body_util::BodyExt as _;
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
 
 use crate::problem::Problem;
 use crate::state::Shared;
 
-/// A JSON body. Unknown fields are rejected by name if `T` denies them.
+/// A JSON object as the body. Unknown fields are rejected by name if `T` denies them.
 pub(crate) struct Body<T>(pub(crate) T);
 
 /// The bytes of a JSON body, not yet parsed.
@@ -25,8 +28,7 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
 
     async fn from_request(request: Request, state: &Shared) -> Result<Self, Problem> {
         let RawBody(bytes) = RawBody::from_request(request, state).await?;
-        check_object(&bytes).map_err(Problem::invalid)?;
-        read(&bytes).map(Self)
+        read(&bytes).map(|Object(value)| Self(value))
     }
 }
 
@@ -39,20 +41,20 @@ impl FromRequest<Shared> for RawBody {
 }
 
 impl RawBody {
-    /// Reads a body of at most `most` bytes. A larger `Content-Length` is rejected at once. `take` is called with the size of
-    /// each piece before the piece is kept.
+    /// Reads a body of at most `max` bytes. A larger `Content-Length` is rejected before the body is read. `reserve` is called
+    /// with the size of each part of the body before the part is stored.
     ///
     /// # Errors
-    /// The content type is not JSON, the body is too large or ends early, or `take` fails.
+    /// The content type is not JSON, the body is too large or ends early, or `reserve` fails.
     pub(crate) async fn within(
-        most: usize,
+        max: usize,
         request: Request,
-        mut take: impl FnMut(usize) -> Result<(), Problem>,
+        mut reserve: impl FnMut(usize) -> Result<(), Problem>,
     ) -> Result<Self, Problem> {
         let declared = request.headers().get(CONTENT_LENGTH);
         let declared = declared.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        if declared.is_some_and(|length| length > most) {
-            return Err(too_large(most));
+        if declared.is_some_and(|length| length > max) {
+            return Err(too_large(max));
         }
         if !is_json(request.headers()) {
             let what = "send JSON, with the header Content-Type: application/json";
@@ -62,25 +64,35 @@ impl RawBody {
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Problem::malformed("the request body ended early"))?;
             let Ok(data) = frame.into_data() else { continue };
-            if bytes.len() + data.len() > most {
-                return Err(too_large(most));
+            if bytes.len() + data.len() > max {
+                return Err(too_large(max));
             }
-            take(data.len())?;
+            reserve(data.len())?;
             bytes.extend_from_slice(&data);
         }
         Ok(Self(bytes.freeze()))
     }
 }
 
-fn too_large(most: usize) -> Problem {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the request body exceeds {most} bytes"))
+fn too_large(max: usize) -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the request body exceeds {max} bytes"))
 }
 
-/// Parses a value: 400 if it is not JSON, 422 if it is JSON of another shape.
+/// Parses a value: 400 if it is not JSON, 422 if it is JSON of another shape. The error names the field.
 pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     serde_json::from_slice(bytes).map_err(|error| {
-        if error.is_data() { Problem::invalid(error.to_string()) } else { malformed(bytes, &error) }
+        if error.is_data() { Problem::invalid(located::<T>(bytes, &error)) } else { malformed(bytes, &error) }
     })
+}
+
+/// Returns the text of an error, with the path to the invalid value. Parses again, since tracking the path allocates.
+fn located<'a, T: Deserialize<'a>>(bytes: &'a [u8], error: &serde_json::Error) -> String {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let parsed: Result<T, _> = serde_path_to_error::deserialize(&mut json);
+    match parsed.err().map(|error| error.path().to_string()) {
+        Some(path) if path != "." => format!("{path}: {error}"),
+        _ => error.to_string(),
+    }
 }
 
 /// Names a byte order mark, which JSON must not begin with (RFC 8259, section 8.1).
@@ -91,34 +103,37 @@ fn malformed(bytes: &[u8], error: &serde_json::Error) -> Problem {
     ))
 }
 
-/// Parses an object that is part of a body, and rejects a list in its place.
-///
-/// # Errors
-/// A value that is not an object, or an object that does not parse.
-pub(crate) fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<T, D::Error> {
-    let raw = Box::<RawValue>::deserialize(deserializer)?;
-    check_object(raw.get().as_bytes()).map_err(D::Error::custom)?;
-    serde_json::from_str(raw.get()).map_err(D::Error::custom)
+/// A value that is parsed only from a JSON object. serde would read the fields of a struct from a list as well.
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
 }
 
-/// Parses an object or `null`.
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(fields)).map(Object)
+    }
+}
+
+/// Parses a field that may be absent, but not null.
 ///
 /// # Errors
-/// The value is neither `null` nor an object, or the object does not parse.
-pub(crate) fn nullable_object<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+/// The value is null or of another shape.
+pub(crate) fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
-    let raw = Option::<Box<RawValue>>::deserialize(deserializer)?;
-    raw.map(|raw| object(&*raw)).transpose().map_err(D::Error::custom)
-}
-
-/// Rejects JSON that is not an object: serde would read the fields of a struct from a list as well.
-fn check_object(json: &[u8]) -> Result<(), &'static str> {
-    let first = json.iter().find(|byte| !byte.is_ascii_whitespace());
-    // The parser reports input that is not JSON.
-    let is_other_json =
-        first.is_some_and(|byte| matches!(byte, b'[' | b'"' | b'0'..=b'9' | b'-' | b't' | b'f' | b'n'));
-    if is_other_json { Err("expected a JSON object") } else { Ok(()) }
+    Option::deserialize(deserializer)?.map(Some).ok_or_else(|| D::Error::custom("must not be null"))
 }
 
 /// Returns whether the content type is `application/json` or based on it (RFC 6839), such as `application/merge-patch+json`.
@@ -132,6 +147,15 @@ fn is_json(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn invalid_values_are_reported_with_their_path() {
+        type Rows = Object<std::collections::BTreeMap<String, Vec<Object<u8>>>>;
+        let refused = |json: &str| read::<Rows>(json.as_bytes()).err().unwrap().detail().to_owned();
+        assert!(refused(r#"{"a":[[]]}"#).starts_with("a[0]: invalid type: sequence, expected a JSON object"));
+        assert!(refused("[]").starts_with("invalid type: sequence, expected a JSON object"));
+        assert_eq!(refused("{} x"), "the body is not valid JSON: trailing characters at line 1 column 4");
+    }
 
     #[test]
     fn byte_order_mark_is_reported_by_name() {

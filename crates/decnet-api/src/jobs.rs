@@ -1,4 +1,4 @@
-//! Background jobs: work that continues after its request was answered.
+//! Background jobs: work that may continue after the response to its request.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -25,7 +25,7 @@ pub(crate) struct Job<P> {
     /// Id of the job in paths.
     id: String,
     status: Status,
-    /// Whether the job only counts.
+    /// Whether the job only counts what it would change.
     dry_run: bool,
     #[serde(flatten)]
     progress: P,
@@ -86,7 +86,7 @@ where
         Self { names, max_running, started: AtomicU64::new(0), jobs: Mutex::default() }
     }
 
-    /// Starts a job and waits up to `patience` for its end. A longer job continues in the background, even if the caller is gone.
+    /// Starts a job and waits up to `max_wait` for its end. A longer job continues in the background, even if the caller is gone.
     /// Returns the current state of the job.
     ///
     /// # Errors
@@ -94,7 +94,7 @@ where
     pub(crate) async fn start<W>(
         &self,
         dry_run: bool,
-        patience: Duration,
+        max_wait: Duration,
         work: impl FnOnce(Handle<P>) -> W,
     ) -> Result<Job<P>, Problem>
     where
@@ -102,7 +102,7 @@ where
     {
         let handle = self.enter(dry_run)?;
         let supervised = tokio::spawn(handle.clone().supervise(work(handle.clone())));
-        match tokio::time::timeout(patience, supervised).await {
+        match tokio::time::timeout(max_wait, supervised).await {
             Ok(Ok(Some(problem))) => Err(problem),
             _ => Ok(handle.job()),
         }
@@ -241,7 +241,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const MAX_WAIT: Duration = Duration::from_secs(20);
 
     fn jobs() -> Jobs<()> {
         Jobs::new(("test", "tests"), 2)
@@ -256,14 +256,14 @@ mod tests {
     async fn running_and_kept_jobs_are_bounded() {
         let jobs = jobs();
         for _ in 0..10 * MAX_API_JOBS {
-            assert!(jobs.start(false, PATIENCE, async |_| Ok(End::Done)).await.unwrap().is_done());
+            assert!(jobs.start(false, MAX_WAIT, async |_| Ok(End::Done)).await.unwrap().is_done());
         }
         assert_eq!(jobs.list().jobs.len(), MAX_API_JOBS);
         let mut running = Vec::new();
         for _ in 0..2 {
             running.push(jobs.start(false, Duration::ZERO, until_cancelled).await.unwrap());
         }
-        let refused = jobs.start(false, PATIENCE, until_cancelled).await.unwrap_err();
+        let refused = jobs.start(false, MAX_WAIT, until_cancelled).await.unwrap_err();
         assert!(
             refused.status() == StatusCode::SERVICE_UNAVAILABLE && refused.detail().contains("2 tests"),
             "{refused:?}"
@@ -278,11 +278,11 @@ mod tests {
     #[tokio::test]
     async fn failed_and_aborted_jobs_report_their_error() {
         let jobs = jobs();
-        let failed = jobs.start(true, PATIENCE, async |_| Err(Problem::invalid("no"))).await.unwrap_err();
+        let failed = jobs.start(true, MAX_WAIT, async |_| Err(Problem::invalid("no"))).await.unwrap_err();
         assert_eq!(failed.status(), StatusCode::UNPROCESSABLE_ENTITY);
         let job: Value = serde_json::to_value(&jobs.list().jobs[0]).unwrap();
         assert_eq!((&job["status"], &job["error"]), (&"failed".into(), &"no".into()));
-        let broken = jobs.start(false, PATIENCE, async |_| panic!("a test's own")).await.unwrap_err();
+        let broken = jobs.start(false, MAX_WAIT, async |_| panic!("a test's own")).await.unwrap_err();
         assert_eq!(broken.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(jobs.list().jobs.iter().all(|job| job.ended_at.is_some()));
         assert_eq!(jobs.get("none").unwrap_err().status(), StatusCode::NOT_FOUND);
@@ -302,8 +302,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn accepted_answer_has_the_path_of_its_job() {
-        let job = jobs().start(false, PATIENCE, async |_| Ok(End::Done)).await.unwrap();
+    async fn accepted_response_has_the_path_of_its_job() {
+        let job = jobs().start(false, MAX_WAIT, async |_| Ok(End::Done)).await.unwrap();
         let (expected, answer) = (format!("/tests/{}", job.id), job.accepted("/tests"));
         assert_eq!(answer.status(), StatusCode::ACCEPTED);
         assert_eq!(answer.headers()[LOCATION], expected);

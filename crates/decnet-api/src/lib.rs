@@ -13,7 +13,7 @@
 //! - `body_budget`, `group_commit`: submitted events, bounded in memory until they are durable;
 //! - `pool`, `worker_notify`: access to catalog and queue off the async threads, and notifications to the worker;
 //! - `single_flight`: results that concurrent requests share;
-//! - `jobs`: work that continues after its request was answered;
+//! - `jobs`: work that may continue after the response to its request;
 //! - `problem`: errors, in the format of RFC 9457 or of DECNET;
 //! - `metrics`: request metrics, and the page of all metrics;
 //! - `openapi`: the OpenAPI document, generated from the registered routes; `page`: its documentation page.

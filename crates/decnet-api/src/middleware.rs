@@ -24,7 +24,7 @@ use crate::server::Peer;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Default headers of every answer: it is not cached, sniffed or framed, loads nothing, and sends no referrer. A route may
+/// Default headers of every response: it is not cached, sniffed or framed, loads nothing, and sends no referrer. A route may
 /// override them. HSTS is left to the TLS proxy.
 const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -34,7 +34,7 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
-/// Adds the default headers to an answer.
+/// Adds the default headers to a response.
 pub(crate) async fn headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -45,7 +45,7 @@ pub(crate) async fn headers(request: Request, next: Next) -> Response {
 }
 
 /// Rate-limits requests without a valid credential per address. An authenticated request counts against its principal only,
-/// whatever its answer, so that clients behind one address do not affect each other. Health checks are not limited.
+/// whatever its response, so that clients behind one address do not affect each other. Health checks are not limited.
 pub(crate) async fn count(gate: State<Arc<Gate>>, request: Request, next: Next) -> Result<Response, Problem> {
     let peer = request.extensions().get::<Peer>().copied();
     let Some(peer) = peer.filter(|_| request.uri().path() != HEALTH) else {
@@ -145,7 +145,7 @@ pub(crate) async fn log(request: Request, next: Next) -> Response {
     response
 }
 
-/// Allows scripts of these origins to read answers. Credentials are not allowed, because the API does not use cookies.
+/// Allows scripts of these origins to read responses. Credentials are not allowed, because the API does not use cookies.
 pub(crate) fn cors(origins: &[String]) -> CorsLayer {
     let origins: Vec<_> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
     CorsLayer::new()
@@ -169,11 +169,11 @@ mod tests {
     use super::*;
     use crate::auth::{Access, Principal, PrincipalId};
 
-    /// Authenticates the requester and answers with an error that no route returns.
+    /// Authenticates the requester and returns an error that no route returns.
     async fn overdue(Extension(requester): Extension<Requester>) -> Problem {
         let id = PrincipalId::Token("a".into());
         requester.set(Principal { id, name: "ci".into(), scopes: None });
-        Problem::new(StatusCode::GATEWAY_TIMEOUT, "no answer in time")
+        Problem::new(StatusCode::GATEWAY_TIMEOUT, "no response in time")
     }
 
     const PEER: Peer = Peer(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1)));
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn exhausted_address_blocks_no_credentials_or_health_checks() {
+    async fn only_requests_without_credentials_exhaust_their_address() {
         let gate = gate();
         let routes = Router::new().route("/overdue", get(overdue)).route("/ready", get(|| async {}));
         let mut router =

@@ -18,7 +18,7 @@ pub struct Options {
     pub sockets: Vec<PathBuf>,
     /// Notifies the worker in this process, if there is one, of submitted events.
     pub nudge: Option<Arc<Notify>>,
-    /// The access configuration, besides the tokens in the catalog.
+    /// The access configuration, except for the tokens in the catalog.
     pub access: Access,
     /// Whether DECNET's route to create subscriptions is limited per address and minute, as in DECNET.
     pub limits_creations: bool,

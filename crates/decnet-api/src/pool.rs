@@ -10,7 +10,7 @@ use crate::problem::Problem;
 
 type Open<T> = dyn Fn() -> Result<T, Problem> + Send + Sync;
 
-/// A bounded pool of connections to one file, opened on first use and shared by clones. Requests beyond the bound wait; their
+/// A bounded pool of connections to one file, opened on first use and shared by clones. Further requests wait; their
 /// number is bounded by the connections that the server accepts.
 pub(crate) struct Pool<T> {
     inner: Arc<Inner<T>>,

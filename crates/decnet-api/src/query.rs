@@ -1,5 +1,7 @@
 //! Query parameters.
 
+use std::error::Error as _;
+
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -14,9 +16,10 @@ impl<T: DeserializeOwned> FromRequestParts<Shared> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Problem> {
-        let Query(params) = Query::from_request_parts(parts, state)
-            .await
-            .map_err(|rejection| Problem::invalid(rejection.body_text()))?;
-        Ok(Self(params))
+        let query = Query::from_request_parts(parts, state).await;
+        query.map(|Query(params)| Self(params)).map_err(|rejection| {
+            let cause = rejection.source().map_or_else(|| rejection.body_text(), ToString::to_string);
+            Problem::invalid(format!("query: {cause}"))
+        })
     }
 }

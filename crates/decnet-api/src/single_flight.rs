@@ -6,7 +6,7 @@ use std::time::Instant;
 use decnet_core::limits::API_CACHE_TTL;
 use tokio::sync::Mutex;
 
-/// The last answer, valid for [`API_CACHE_TTL`].
+/// The last result, valid for [`API_CACHE_TTL`].
 #[derive(Default)]
 pub(crate) struct SingleFlight<T> {
     last: Mutex<Option<Last<T>>>,
@@ -15,14 +15,14 @@ pub(crate) struct SingleFlight<T> {
 }
 
 struct Last<T> {
-    answer: T,
+    result: T,
     computed_at: Instant,
     /// The number of invalidations when the computation began.
     changes: u64,
 }
 
 impl<T: Clone> SingleFlight<T> {
-    /// Returns the cached answer or computes a new answer. Concurrent callers wait for the same computation.
+    /// Returns the cached result or computes a new result. Concurrent callers wait for the same computation.
     ///
     /// # Errors
     /// Errors of `compute`, which are not cached.
@@ -33,14 +33,14 @@ impl<T: Clone> SingleFlight<T> {
             && last.changes == changes
             && last.computed_at.elapsed() < API_CACHE_TTL
         {
-            return Ok(last.answer.clone());
+            return Ok(last.result.clone());
         }
-        let answer = compute().await?;
-        *last = Some(Last { answer: answer.clone(), computed_at: Instant::now(), changes });
-        Ok(answer)
+        let result = compute().await?;
+        *last = Some(Last { result: result.clone(), computed_at: Instant::now(), changes });
+        Ok(result)
     }
 
-    /// Invalidates the answer, including that of a computation in progress.
+    /// Invalidates the result, including that of a computation in progress.
     pub(crate) fn invalidate(&self) {
         self.changes.fetch_add(1, Ordering::Release);
     }
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn change_during_a_computation_invalidates_its_answer() {
+    async fn change_during_a_computation_invalidates_its_result() {
         let flight = SingleFlight::default();
         let stale = async || {
             flight.invalidate();

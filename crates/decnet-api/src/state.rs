@@ -26,6 +26,13 @@ use crate::worker_notify::WorkerNotifier;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// The warning about a change that the bus did not confirm.
+const UNCONFIRMED: &str = "the bus did not confirm the change, so it may take up to a minute to apply to events on the bus; \
+                           see the log of the API";
+/// The warning about a change that could not be recorded in the queue.
+const UNRECORDED: &str = "the change could not be recorded in the queue, so it may take up to a minute to apply to events \
+                          over HTTP; see the log of the API";
+
 /// The state that all requests share.
 pub(crate) struct State {
     /// Authentication, authorization and rate limits.
@@ -62,6 +69,13 @@ pub(crate) struct State {
     pub(crate) active: SingleFlight<ActiveSubscriptions>,
 }
 
+/// The result of a change of the catalog.
+pub(crate) struct Changed<R> {
+    pub(crate) value: R,
+    /// The reasons why later events may be routed without the change for up to a minute.
+    pub(crate) warnings: Vec<String>,
+}
+
 /// The state as handlers receive it.
 pub(crate) type Shared = Arc<State>;
 
@@ -96,36 +110,39 @@ impl State {
     }
 
     /// Changes the catalog. Returns once the worker routes every later event by the change: it is recorded in the queue, for
-    /// events over HTTP, and the bus has read the signal. If either fails or takes too long, the change stands. Runs to its
-    /// end even if the caller is gone.
+    /// events over HTTP, and the bus has read the signal. If either fails or takes too long, the change stands, and the result
+    /// has a warning. Runs to its end even if the caller is gone.
     ///
     /// # Errors
     /// Errors of `work`, or a catalog that cannot be used.
     pub(crate) async fn change_catalog<R, E>(
         self: &Arc<Self>,
         work: impl FnOnce(&mut Catalog) -> Result<R, E> + Send + 'static,
-    ) -> Result<R, Problem>
+    ) -> Result<Changed<R>, Problem>
     where
         R: Send + 'static,
         E: Into<Problem>,
     {
         let state = Arc::clone(self);
         let change = tokio::spawn(async move {
-            let changed = state.catalog.run(work).await?;
+            let value = state.catalog.run(work).await?;
             state.active.invalidate();
-            state.note_change().await;
-            state.notifier.subscriptions_changed().await;
-            Ok(changed)
+            let recorded = state.record_change().await;
+            let confirmed = state.notifier.subscriptions_changed().await;
+            let checks = [(recorded, UNRECORDED), (confirmed, UNCONFIRMED)];
+            let failed = checks.into_iter().filter(|(is_done, _)| !is_done);
+            Ok(Changed { value, warnings: failed.map(|(_, warning)| warning.to_owned()).collect() })
         });
         change
             .await
             .unwrap_or_else(|error| Err(Problem::internal("a change of the catalog was aborted", &error)))
     }
 
-    async fn note_change(&self) {
+    /// Records a change in the queue. Returns whether it is recorded; a failure is logged.
+    async fn record_change(&self) -> bool {
         let data_dir = self.data_dir.clone();
         match tokio::task::spawn_blocking(move || record_catalog_change(&data_dir)).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => return true,
             Ok(Err(error)) => {
                 tracing::warn!(
                     %error,
@@ -137,5 +154,6 @@ impl State {
                 tracing::error!(%error, "recording a subscription change in the queue was aborted");
             }
         }
+        false
     }
 }

@@ -15,7 +15,7 @@ use futures_util::{StreamExt as _, stream};
 use crate::problem::Problem;
 
 /// Limits a request to [`API_REQUEST_TIMEOUT`]. A request whose body did not arrive in time was not processed and can be
-/// repeated (408; RFC 9110, section 15.5.9). Otherwise the answer is 504, since work in files continues to its end.
+/// repeated (408; RFC 9110, section 15.5.9). Otherwise the status is 504, since work on files continues to its end.
 pub(crate) async fn enforce(request: Request, next: Next) -> Response {
     within(API_REQUEST_TIMEOUT, request, next).await
 }

@@ -1,15 +1,16 @@
 //! Notifications to the worker that subscriptions or the queue have changed.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use decnet_bus::{Client, ClientError};
 use decnet_core::limits::CHANGE_CONFIRM_TIMEOUT;
 use decnet_core::topic::system_topics::{CHANGED_TOPIC, SUBMITTED_TOPIC};
-use decnet_runtime::sync::lock;
-use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::sync::{Mutex, Notify};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// The client name sent to the bus, which logs it.
 const NAME: &str = "decnet-api";
@@ -22,115 +23,105 @@ const QUIET_AFTER_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct WorkerNotifier {
     sockets: Arc<[PathBuf]>,
     nudge: Option<Arc<Notify>>,
-    changed: Arc<Mutex<SignalState>>,
-    submitted: Arc<Mutex<SignalState>>,
+    changed: Arc<Signal>,
+    submitted: Arc<Signal>,
 }
 
-/// The topic and type of a signal.
-type Message = (&'static str, &'static str);
-const CHANGED: Message = (CHANGED_TOPIC, "changed");
-const SUBMITTED: Message = (SUBMITTED_TOPIC, "submitted");
+/// One kind of signal. Requests that arrive during a publication share the next publication.
+struct Signal {
+    topic: &'static str,
+    kind: &'static str,
+    /// The number of requested publications.
+    requests: AtomicU64,
+    /// Locked during a publication.
+    last: Mutex<Publication>,
+}
 
-/// The state of one kind of signal. A caller that arrives during a publication waits for the next publication.
+/// The last publication of a signal.
 #[derive(Default)]
-struct SignalState {
-    /// Whether a task is publishing.
-    busy: bool,
-    /// The callers that wait for the next publication; dropped when it ends.
-    waiting: Vec<oneshot::Sender<()>>,
-    /// The earliest time of the next attempt, if the bus did not read the last signal.
+struct Publication {
+    /// The number of requests when the publication began.
+    requests: u64,
+    /// Whether the bus has read the signal, or no bus runs.
+    is_confirmed: bool,
+    /// The earliest time of the next publication, if the bus did not read this one.
     quiet_until: Option<Instant>,
-    /// Whether the last publication failed, which was logged.
-    is_failing: bool,
+    /// Whether the publication failed, which was logged.
+    has_failed: bool,
 }
 
 impl WorkerNotifier {
     pub(crate) fn new(sockets: Vec<PathBuf>, nudge: Option<Arc<Notify>>) -> Self {
-        Self { sockets: sockets.into(), nudge, changed: Arc::default(), submitted: Arc::default() }
+        let signal = |topic, kind| {
+            Arc::new(Signal { topic, kind, requests: AtomicU64::new(0), last: Mutex::default() })
+        };
+        let (changed, submitted) = (signal(CHANGED_TOPIC, "changed"), signal(SUBMITTED_TOPIC, "submitted"));
+        Self { sockets: sockets.into(), nudge, changed, submitted }
     }
 
     /// Signals that subscriptions have changed. Returns once the bus has read a signal that began after this call, or after
     /// [`CHANGE_CONFIRM_TIMEOUT`]. Concurrent changes share a signal.
-    pub(crate) async fn subscriptions_changed(&self) {
-        if timeout(CHANGE_CONFIRM_TIMEOUT, self.publish_soon(CHANGED, &self.changed)).await.is_err() {
-            tracing::debug!(
-                "the bus did not confirm a subscription change in time; answering without confirmation"
-            );
-        }
+    ///
+    /// Returns whether the change is confirmed: the bus has read the signal, or no bus runs.
+    pub(crate) async fn subscriptions_changed(&self) -> bool {
+        let published = timeout(CHANGE_CONFIRM_TIMEOUT, self.publish_soon(&self.changed)).await;
+        matches!(published, Ok(Ok(true)))
     }
 
     /// Signals that deliveries were created or erased, without waiting for the bus.
     pub(crate) fn queue_changed(&self) {
-        drop(self.publish_soon(CHANGED, &self.changed));
+        drop(self.publish_soon(&self.changed));
     }
 
     /// Signals that events were submitted. A worker in this process is notified directly.
     pub(crate) fn submitted(&self) {
         match &self.nudge {
             Some(nudge) => nudge.notify_one(),
-            None => drop(self.publish_soon(SUBMITTED, &self.submitted)),
+            None => drop(self.publish_soon(&self.submitted)),
         }
     }
 
-    /// Requests a publication. The receiver resolves when it has succeeded or failed.
-    fn publish_soon(&self, message: Message, state: &Arc<Mutex<SignalState>>) -> oneshot::Receiver<()> {
-        let (done, published) = oneshot::channel();
-        // Without a bus `done` is dropped here, which resolves the receiver.
-        if !self.sockets.is_empty() {
-            let is_first = {
-                let mut state = lock(state);
-                state.waiting.push(done);
-                !std::mem::replace(&mut state.busy, true)
-            };
-            if is_first {
-                tokio::spawn(self.clone().keep_publishing(message, Arc::clone(state)));
+    /// Requests a publication. The task returns whether a publication that began after this call is confirmed.
+    fn publish_soon(&self, signal: &Arc<Signal>) -> JoinHandle<bool> {
+        let (notifier, signal) = (self.clone(), Arc::clone(signal));
+        let request = signal.requests.fetch_add(1, Ordering::AcqRel) + 1;
+        tokio::spawn(async move {
+            let mut last = signal.last.lock().await;
+            if notifier.has_bus() && last.requests < request {
+                sleep_until(last.quiet_until.unwrap_or_else(Instant::now)).await;
+                last.requests = signal.requests.load(Ordering::Acquire);
+                last.note(notifier.exchange(Some(&signal)).await);
             }
-        }
-        published
+            last.is_confirmed || !notifier.has_bus()
+        })
     }
 
-    async fn keep_publishing(self, message: Message, state: Arc<Mutex<SignalState>>) {
-        loop {
-            let next = lock(&state).next();
-            let Some(not_before) = next else { return };
-            tokio::time::sleep_until(not_before).await;
-            let waiting = std::mem::take(&mut lock(&state).waiting);
-            let published = self.publish(message).await;
-            lock(&state).note(published);
-            // Dropping the senders notifies the callers.
-            drop(waiting);
-        }
-    }
-
-    /// Publishes on the first bus that accepts the signal.
-    async fn publish(&self, (topic, kind): Message) -> Result<(), ClientError> {
-        let mut failed = ClientError::Closed;
+    /// Sends a signal, if there is one, to the first bus that confirms that it reads.
+    ///
+    /// # Errors
+    /// The first error of a bus that runs, else the last error.
+    async fn exchange(&self, signal: Option<&Signal>) -> Result<(), ClientError> {
+        let mut failed: Option<ClientError> = None;
         for socket in self.sockets.iter() {
-            let published = async {
+            let confirmed = async {
                 let mut client = Client::connect(socket, NAME).await?;
-                client.sender().enqueue(topic, kind, &serde_json::Map::new())?;
+                if let Some(Signal { topic, kind, .. }) = signal {
+                    client.sender.enqueue(topic, kind, &serde_json::Map::new())?;
+                }
                 client.confirm(CHANGE_CONFIRM_TIMEOUT).await
             };
-            match timeout(CHANGE_CONFIRM_TIMEOUT, published).await {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(error)) => failed = error,
-                Err(_) => failed = ClientError::Unconfirmed(CHANGE_CONFIRM_TIMEOUT),
+            let confirmed = timeout(CHANGE_CONFIRM_TIMEOUT, confirmed).await;
+            match confirmed.unwrap_or(Err(ClientError::Unconfirmed(CHANGE_CONFIRM_TIMEOUT))) {
+                Ok(()) => return Ok(()),
+                Err(error) => failed = failed.filter(|first| !first.is_absent()).or(Some(error)),
             }
         }
-        Err(failed)
+        Err(failed.unwrap_or(ClientError::Closed))
     }
 
     /// Returns whether a bus answers.
     pub(crate) async fn is_bus_reachable(&self) -> bool {
-        let reach = async {
-            for socket in self.sockets.iter() {
-                if let Ok(client) = Client::connect(socket, NAME).await {
-                    return client.confirm(CHANGE_CONFIRM_TIMEOUT).await.is_ok();
-                }
-            }
-            false
-        };
-        timeout(CHANGE_CONFIRM_TIMEOUT, reach).await.unwrap_or(false)
+        matches!(timeout(CHANGE_CONFIRM_TIMEOUT, self.exchange(None)).await, Ok(Ok(())))
     }
 
     /// Returns whether a bus is configured.
@@ -139,23 +130,19 @@ impl WorkerNotifier {
     }
 }
 
-impl SignalState {
-    /// Returns when to publish next, or `None` if no caller waits.
-    fn next(&mut self) -> Option<Instant> {
-        self.busy = !self.waiting.is_empty();
-        self.busy.then(|| self.quiet_until.unwrap_or_else(Instant::now))
-    }
-
+impl Publication {
+    /// Records the result of this publication, and logs a change of the result.
     fn note(&mut self, published: Result<(), ClientError>) {
+        self.is_confirmed = published.as_ref().err().is_none_or(ClientError::is_absent);
         let is_stuck = matches!(published, Err(ClientError::Unconfirmed(_)));
         self.quiet_until = is_stuck.then(|| Instant::now() + QUIET_AFTER_TIMEOUT);
-        let was_failing = std::mem::replace(&mut self.is_failing, published.is_err());
+        let had_failed = std::mem::replace(&mut self.has_failed, published.is_err());
         match published {
-            Err(error) if !was_failing => {
+            Err(error) if !had_failed => {
                 tracing::warn!(%error, "cannot signal the worker over the bus; changes may take up to a minute to apply");
             }
             Err(error) => tracing::debug!(%error, "still cannot signal the worker over the bus"),
-            Ok(()) if was_failing => tracing::info!("signals reach the worker over the bus again"),
+            Ok(()) if had_failed => tracing::info!("signals reach the worker over the bus again"),
             Ok(()) => {}
         }
     }
@@ -180,8 +167,8 @@ mod tests {
         let mut watcher = Client::connect(&path, "watcher").await.unwrap();
         watcher.subscribe(">").await.unwrap();
         let notifier = WorkerNotifier::new(vec![path.clone()], None);
-        join_all((0..CHANGES).map(|_| notifier.subscriptions_changed())).await;
-        assert!(!lock(&notifier.changed).is_failing);
+        let confirmed = join_all((0..CHANGES).map(|_| notifier.subscriptions_changed())).await;
+        assert_eq!(confirmed, [true; CHANGES]);
         let mut end = Client::connect(&path, "end").await.unwrap();
         end.publish("end", "", &()).await.unwrap();
         let mut received = Vec::new();
@@ -195,21 +182,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn stuck_bus_does_not_block_a_change() {
+    async fn stuck_bus_confirms_nothing_and_delays_no_change_for_long() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("bus.sock");
         let _bus = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        let notifier = WorkerNotifier::new(vec![path], None);
-        notifier.subscriptions_changed().await;
-        notifier.subscriptions_changed().await;
+        let notifier = WorkerNotifier::new(vec![path, "/nowhere/bus.sock".into()], None);
+        for _ in 0..2 {
+            assert!(!notifier.subscriptions_changed().await);
+        }
         assert!(!notifier.is_bus_reachable().await);
     }
 
     #[tokio::test]
-    async fn changes_do_not_wait_without_a_bus() {
-        WorkerNotifier::new(Vec::new(), None).subscriptions_changed().await;
+    async fn changes_need_no_confirmation_without_a_bus() {
+        assert!(WorkerNotifier::new(Vec::new(), None).subscriptions_changed().await);
         let away = WorkerNotifier::new(vec!["/nowhere/bus.sock".into()], None);
-        away.subscriptions_changed().await;
-        assert!(lock(&away.changed).is_failing);
+        assert!(away.subscriptions_changed().await);
+        assert!(away.changed.last.lock().await.has_failed);
     }
 }

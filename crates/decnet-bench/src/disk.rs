@@ -17,7 +17,7 @@ const MIN_SYNCS: usize = 5;
 const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
 
 /// The disk of a directory.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Disk {
     /// Whether the file system is in memory, not on a disk.
     pub in_memory: bool,

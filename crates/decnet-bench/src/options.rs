@@ -25,7 +25,7 @@ pub(crate) struct Options {
     /// Use small sizes: all rows in less than two minutes
     #[arg(long, conflicts_with = "full")]
     quick: bool,
-    /// Use the sizes that the targets name: a million events, ten million settled deliveries
+    /// Use the sizes for which the targets are stated: a million events, ten million settled deliveries
     #[arg(long)]
     full: bool,
     /// Measure only this row, by number or name; may be repeated
@@ -40,7 +40,7 @@ pub(crate) struct Options {
     /// Number of events that the publisher may be ahead of the receiver; with a few hundred, all of them remain in memory
     #[arg(long, value_name = "N")]
     pub(crate) ahead: Option<u64>,
-    /// Directory for the queues; must be on a disk [default: a directory beside the program]
+    /// Directory for the queues; must be on a disk [default: the directory of the program]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Print the results as JSON

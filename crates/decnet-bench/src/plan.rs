@@ -12,7 +12,7 @@ pub(crate) enum Size {
     Quick,
     /// One or two minutes for each row.
     Default,
-    /// The sizes that the targets name.
+    /// The sizes for which the targets are stated.
     Full,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Plan {
     pub(crate) latency_seconds: u64,
     /// Events in the burst.
     pub(crate) burst: u64,
-    /// Seconds without the bad receivers, and again with them.
+    /// Seconds of each of two measurements: without the bad receivers, and with them.
     pub(crate) isolation_seconds: u64,
     pub(crate) neighbour_seconds: u64,
     /// Deliveries to many receivers, for each number of requests in flight.

@@ -1,6 +1,7 @@
-//! The loss counters in the heartbeat of DECNET Webhook's bus.
+//! The loss counters in the heartbeat of this project's bus.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// The numbers of lost events since the bus started. The heartbeat's payload contains them in addition to DECNET's own keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,31 +16,20 @@ pub struct Losses {
 
 #[derive(Deserialize)]
 struct Heartbeat {
-    payload: Payload,
-}
-
-#[derive(Deserialize)]
-struct Payload {
-    dropped_ordinary: Option<u64>,
-    dropped_lossless: Option<u64>,
-    publisher_pauses: Option<u64>,
+    payload: Map<String, Value>,
 }
 
 impl Losses {
-    /// Reads the envelope of a heartbeat. Returns `None` if it has no loss counters, as in a heartbeat of DECNET's daemon.
+    /// Reads the envelope of a heartbeat. Returns `None` if it does not have all loss counters, as in a heartbeat of DECNET's
+    /// daemon.
     ///
     /// # Errors
     /// The envelope is not a heartbeat, or a counter is not a whole number.
     pub fn of_heartbeat(envelope: &[u8]) -> Result<Option<Self>, serde_json::Error> {
         let Heartbeat { payload } = serde_json::from_slice(envelope)?;
-        let complete = |counts: Payload| {
-            Some(Self {
-                dropped_ordinary: counts.dropped_ordinary?,
-                dropped_lossless: counts.dropped_lossless?,
-                publisher_pauses: counts.publisher_pauses?,
-            })
-        };
-        Ok(complete(payload))
+        let mut counters = ["dropped_ordinary", "dropped_lossless", "publisher_pauses"].into_iter();
+        let is_complete = counters.all(|counter| payload.contains_key(counter));
+        is_complete.then(|| Self::deserialize(Value::Object(payload))).transpose()
     }
 }
 

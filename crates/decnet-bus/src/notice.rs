@@ -1,7 +1,7 @@
-//! Reports of DECNET Webhook's bus to one connection.
+//! Reports of this project's bus to one connection.
 //!
 //! DECNET's protocol has no such frame. A client requests notices in the body of its `HELLO`, which DECNET's daemon does
-//! not read. DECNET Webhook's bus then sends `HELLO decnet-bus` frames. A client that has received such a frame therefore knows
+//! not read. This project's bus then sends `HELLO decnet-bus` frames. A client that has received such a frame therefore knows
 //! which bus it is connected to, and that only the bus publishes
 //! [`BUS_HEALTH_TOPIC`](decnet_core::topic::system_topics::BUS_HEALTH_TOPIC).
 

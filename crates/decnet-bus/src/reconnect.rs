@@ -38,12 +38,13 @@ pub enum Step {
     Disconnected,
 }
 
-/// A stream of the events that match a set of patterns, over any number of reconnections.
+/// A stream of the events that match a set of patterns, across any number of reconnections.
 ///
 /// Events that are published while this source is disconnected are lost, unless it is a
-/// [lossless reader](crate::broker::Lossless) of DECNET Webhook's bus, which retains them for a while. One task owns the
+/// [lossless reader](crate::broker::Lossless) of this project's bus, which retains them for a while. One task owns the
 /// source and calls [`Self::next`] in a `select!`. Publishing and changing patterns only fill a buffer, which `next`
 /// writes while it reads, so that a bus that does not read never keeps its events from being drained.
+#[must_use]
 pub struct Source {
     path: PathBuf,
     name: Box<str>,
@@ -65,7 +66,6 @@ enum Link {
 
 impl Source {
     /// Creates a source for the socket `path` that sends `HELLO` with `name`. Connects with the first [`Self::next`].
-    #[must_use]
     pub fn new(path: impl Into<PathBuf>, name: &str) -> Self {
         let now = Instant::now();
         Self {
@@ -80,14 +80,12 @@ impl Source {
     }
 
     /// Sets the maximum backoff between two attempts, at least 100 ms.
-    #[must_use]
-    pub fn with_max_backoff(mut self, longest: Duration) -> Self {
-        self.backoff = Backoff::new(MIN_BACKOFF, longest);
+    pub fn with_max_backoff(mut self, max: Duration) -> Self {
+        self.backoff = Backoff::new(MIN_BACKOFF, max);
         self
     }
 
     /// Requests [notices](Self::notice) with each `HELLO`.
-    #[must_use]
     pub fn with_notices(mut self) -> Self {
         self.greeting = notice::ASK;
         self
@@ -98,17 +96,11 @@ impl Source {
     pub fn set_patterns(&mut self, wanted: impl IntoIterator<Item = Pattern>) {
         let wanted: BTreeSet<Pattern> = wanted.into_iter().collect();
         if let Link::Up { client, .. } = &mut self.link {
-            let sender = client.sender();
+            let sender = &mut client.sender;
             enqueue_all(sender, wanted.difference(&self.wanted), Sender::enqueue_subscribe);
             enqueue_all(sender, self.wanted.difference(&wanted), Sender::enqueue_unsubscribe);
         }
         self.wanted = wanted;
-    }
-
-    /// Returns whether the connection is up, as far as is known.
-    #[must_use]
-    pub fn is_connected(&self) -> bool {
-        matches!(self.link, Link::Up { .. })
     }
 
     /// Returns the last notice of the bus on this connection. `None` while disconnected, from DECNET's bus, which sends
@@ -116,7 +108,7 @@ impl Source {
     #[must_use]
     pub fn notice(&self) -> Option<&Notice> {
         match &self.link {
-            Link::Up { client, .. } => client.notice(),
+            Link::Up { client, .. } => client.receiver.notice(),
             Link::Away { .. } => None,
         }
     }
@@ -124,7 +116,7 @@ impl Source {
     /// Sends `HELLO` again with the next [`Self::next`], so that the bus decides again about what the name requests.
     pub fn greet_again(&mut self) {
         if let Link::Up { client, .. } = &mut self.link
-            && let Err(error) = client.sender().enqueue_greeting_for_notices(&self.name)
+            && let Err(error) = client.sender.enqueue_greeting_for_notices(&self.name)
         {
             tracing::debug!(%error, "cannot repeat the HELLO to the bus");
         }
@@ -136,7 +128,7 @@ impl Source {
     /// [`Error::Encode`] for a topic or payload that does not fit a frame.
     pub fn publish(&mut self, topic: &str, kind: &str, payload: &impl Serialize) -> Result<bool, Error> {
         match &mut self.link {
-            Link::Up { client, .. } => client.sender().enqueue(topic, kind, payload).map(|()| true),
+            Link::Up { client, .. } => client.sender.enqueue(topic, kind, payload).map(|()| true),
             Link::Away { .. } => Ok(false),
         }
     }
@@ -162,7 +154,7 @@ impl Source {
 
     /// Flushes and sends `BYE`, within a second.
     ///
-    /// Events that [`Self::next`] has not returned are lost, unless this is a lossless reader of DECNET Webhook's bus,
+    /// Events that [`Self::next`] has not returned are lost, unless this is a lossless reader of this project's bus,
     /// which keeps them for the successor.
     pub async fn close(self) {
         let Link::Up { client, .. } = self.link else { return };
@@ -204,7 +196,7 @@ impl Source {
     }
 
     fn on_connected(&mut self, mut client: Client, away_since: Instant) {
-        enqueue_all(client.sender(), self.wanted.iter(), Sender::enqueue_subscribe);
+        enqueue_all(&mut client.sender, self.wanted.iter(), Sender::enqueue_subscribe);
         let away = away_since.elapsed();
         tracing::info!(socket = %self.path.display(), ?away, patterns = self.wanted.len(), "connected to the bus");
         self.link = Link::Up { client, since: Instant::now() };
@@ -221,7 +213,7 @@ impl Source {
 
 /// Reads, and meanwhile writes the buffered frames.
 async fn exchange(client: &mut Client, out: &mut Vec<Received>) -> Result<(), Error> {
-    let (sender, receiver) = client.halves();
+    let Client { sender, receiver } = client;
     if sender.buffered() > MAX_UNSENT_BYTES {
         return Err(Error::Stuck);
     }

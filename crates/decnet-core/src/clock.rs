@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn newest_admission_is_the_bound_without_a_stored_reading() {
+    fn newest_admission_is_the_last_known_time_if_none_is_stored() {
         let now = reading(START.after(300 * DAY), HOUR, 2);
         assert_eq!(Reading::last_known(None, START, &now).agreement(&now), Agreement::Agrees);
         let back = reading(START.before(DAY), Duration::ZERO, 2);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn newest_admission_raises_the_bound_only_after_a_reboot() {
+    fn newest_admission_raises_the_last_known_time_after_a_reboot() {
         let newest = START.after(HOUR);
         let rebooted = Reading::last_known(Some(trusted()), newest, &reading(START, HOUR, 2));
         assert_eq!(rebooted.wall, newest);

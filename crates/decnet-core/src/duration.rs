@@ -12,7 +12,8 @@ pub struct DurationText(pub Duration);
 impl<'de> Deserialize<'de> for DurationText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let error = || D::Error::custom(format!("`{text}` is not a duration; write 500ms, 1s or 1m"));
+        let error =
+            || D::Error::custom(format!("`{text}` is not a duration; write a value such as 500ms, 1s or 1m"));
         parse(&text).map(Self).ok_or_else(error)
     }
 }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// As the other measurements of a delivery have it.
+/// Requests in flight to one subscription, as in the other measurements of a delivery.
 const CONCURRENCY: usize = 64;
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -1,4 +1,4 @@
-//! The limit on requests in flight over all lanes, and which lane may start the next request.
+//! The limit on requests in flight across all lanes, and which lane may start the next request.
 //!
 //! A lane is *proven* if its last attempt was a fast success. All other lanes (new, slow or failing lanes) together
 //! get at most half of the permits. However many receivers hang, the healthy lanes keep the other half. When permits
@@ -8,7 +8,8 @@
 //! The number of permits that a lane may hold shrinks with the square of the free permits of its kind, after the dynamic
 //! thresholds of Choudhury and Hahne (1998), which shrink in proportion. A single lane gets more than a third of all
 //! permits. Lanes that hang while holding *n* lanes' worth, together or one after the other, leave a share of 1/(*n* + 1)
-//! to the next lane. In proportion, each lane would take half of the rest, and after a few lanes nothing would be left.
+//! to the next lane. With a proportional limit, each lane would take half of the rest, and after a few lanes nothing would be
+//! left.
 
 use std::collections::BTreeSet;
 

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_logged_beside_failures() {
+    fn refusals_and_failures_are_throttled_separately() {
         let (log, now) = (FailureLog::default(), Instant::now());
         assert_eq!(log.failures.borrow_mut().record(now), Some(1));
         assert_eq!(log.refusals.borrow_mut().record(now), Some(1));

@@ -31,7 +31,7 @@ impl Hold {
         before.is_none_or(|before| until.since(before) >= SAME_WAIT)
     }
 
-    /// Drops the receiver's request. Returns whether it was still in force at `now`.
+    /// Drops the receiver's request. Returns whether it still applied at `now`.
     pub(crate) fn lift(&mut self, now: BootMicros) -> bool {
         self.receiver.take().is_some_and(|until| until > now)
     }

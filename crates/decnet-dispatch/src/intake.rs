@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use decnet_bus::{Applied, Losses, Received, Source, Step};
 use decnet_core::event::Event;
@@ -18,6 +18,7 @@ use decnet_core::topic::system_topics::{
     APPLIED_TOPIC, BUS_HEALTH_TOPIC, CHANGED_TOPIC, CONTROL_TOPIC, HEALTH_TOPIC, SUBMITTED_TOPIC,
 };
 use decnet_runtime::clock::Clock;
+use decnet_runtime::log_throttle::LogThrottle;
 use decnet_store::queue::Health;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -33,7 +34,7 @@ const WORKER: &str = "webhook";
 const ORDINARY_QUEUE: &str =
     "the bus refused a lossless queue, so events can be lost while this worker is busy or disconnected";
 
-/// A position in the stream from the bus: the number of messages read before it, over all connections since the start.
+/// A position in the stream from the bus: the number of messages read before it, across all connections since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct BusOffset(pub(crate) u64);
 
@@ -104,6 +105,7 @@ pub(crate) struct Intake {
     pub(crate) health: watch::Receiver<Health>,
     pub(crate) clock: Clock,
     pub(crate) stats: Arc<Stats>,
+    pub(crate) malformed_log: LogThrottle,
     pub(crate) publications: mpsc::Receiver<Publication>,
     /// Whether the patterns of the subscriptions cover the bus's heartbeats.
     pub(crate) covers_bus_health: bool,
@@ -243,7 +245,8 @@ impl Intake {
             // The dispatcher has ended and releases no permits; these events were never committed.
             () = self.batches.closed() => {
                 let events = events.len();
-                return tracing::error!(events, "events read from the bus were lost: the queue did not accept them before the end");
+                let lost = "events read from the bus were lost: the queue did not accept them before the worker stopped";
+                return tracing::error!(events, "{lost}");
             }
         };
         // A dispatcher that has ended has reported the reason.
@@ -289,11 +292,10 @@ impl Intake {
         }
     }
 
-    fn count_malformed(&self, message: &Received, error: &decnet_core::event::EventError) {
+    fn count_malformed(&mut self, message: &Received, error: &decnet_core::event::EventError) {
         self.stats.malformed.add(1);
-        let count = self.stats.malformed.get();
-        if count.is_power_of_two() {
-            tracing::warn!(topic = %message.topic, %error, count, "ignoring a message on the bus that is not an event");
+        if let Some(times) = self.malformed_log.record(Instant::now()) {
+            tracing::warn!(topic = %message.topic, %error, times, "ignoring a message on the bus that is not an event");
         }
     }
 
@@ -367,7 +369,36 @@ fn control(body: &[u8]) -> Option<Signal> {
 
 #[cfg(test)]
 mod tests {
+    use decnet_bus::Topic;
+
     use super::*;
+
+    /// Returns an intake that is not connected.
+    fn intake() -> Intake {
+        Intake {
+            source: Source::new("/nowhere/bus.sock", "test"),
+            batches: mpsc::unbounded_channel().0,
+            signals: mpsc::unbounded_channel().0,
+            cover: watch::channel(None).1,
+            offsets: OffsetTracker::default(),
+            heartbeat: Duration::MAX,
+            health: watch::channel(Health::Ok).1,
+            clock: Clock::default(),
+            stats: Arc::default(),
+            malformed_log: LogThrottle::default(),
+            publications: mpsc::channel(1).1,
+            covers_bus_health: false,
+        }
+    }
+
+    #[test]
+    fn malformed_messages_are_logged_once_and_counted() {
+        let mut intake = intake();
+        let error = Event::from_bus("a", b"[]", intake.clock.wall(), String::new).unwrap_err();
+        let message = Received { topic: Topic::new("a".into()).unwrap(), body: "[]".into() };
+        (0..100).for_each(|_| intake.count_malformed(&message, &error));
+        assert_eq!((intake.stats.malformed.get(), intake.malformed_log.take_pending()), (100, Some(99)));
+    }
 
     #[test]
     fn change_is_reported_once_and_only_on_its_own_connection() {

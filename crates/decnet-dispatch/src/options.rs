@@ -17,7 +17,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Options {
     /// The maximum number of requests in flight per subscription.
     pub concurrency: usize,
-    /// The maximum number of requests in flight over all subscriptions.
+    /// The maximum number of requests in flight across all subscriptions.
     pub total_concurrency: usize,
     /// The schedule of retries.
     pub schedule: RetrySchedule,

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use decnet_bus::Source;
 use decnet_core::limits::MAX_UNPUBLISHED_EVENTS;
+use decnet_runtime::log_throttle::LogThrottle;
 use decnet_store::catalog::Catalog;
 use decnet_store::queue::Queue;
 use tokio::sync::{Notify, mpsc, watch};
@@ -55,6 +56,7 @@ impl Worker {
             health: self.queue.health(),
             clock: self.queue.clock().clone(),
             stats: Arc::clone(&self.stats),
+            malformed_log: LogThrottle::default(),
             publications,
             covers_bus_health: false,
         });

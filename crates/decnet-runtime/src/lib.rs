@@ -7,6 +7,7 @@
 //! - [`accounts`]: the users and groups of this host;
 //! - [`log_throttle`]: a throttle that logs a repeated message once per interval and counts it in between;
 //! - [`error_chain`]: an error and its causes in one line;
+//! - [`foreign_access`]: the check whether another user can change a file;
 //! - [`liveness`]: the liveness of a loop;
 //! - [`metrics`]: counters, gauges and histograms;
 //! - [`procfs`]: CPU time and memory of processes and threads;
@@ -17,6 +18,7 @@ pub mod accounts;
 pub mod backoff;
 pub mod clock;
 pub mod error_chain;
+pub mod foreign_access;
 pub mod liveness;
 pub mod log_throttle;
 pub mod metrics;

@@ -13,14 +13,15 @@ use decnet_core::time::UnixMicros;
 use decnet_runtime::clock::Clock;
 use rustls::pki_types::CertificateDer;
 
-use crate::connect::{ConnectStep, Connector, format_duration};
+use crate::connect::{ConnectProgress, ConnectStep, Connector, format_duration};
 use crate::egress::EgressGuard;
 use crate::fault::Fault;
+use crate::no_reply::{ExchangeError, NoReply, NoReplyKind};
 use crate::pool::{Connection, OriginState, Pool, PooledConnection};
-use crate::repeat::{NoReply, NoReplyKind, RepeatBudget};
+use crate::repeat::RepeatBudget;
 use crate::request::{Message, RequestTime, Target};
 use crate::resolve::Resolver;
-use crate::response::{self, BodyEnd, Reply, ReplyPrefix, status_text};
+use crate::response::{self, BodyEnd, ReplyHead, ReplyPrefix, status_text};
 use crate::sockets::SocketLimit;
 use crate::tls::{Roots, Tls};
 
@@ -133,8 +134,7 @@ impl Sender {
             origin: self.0.pool.origin(&target.origin),
             started_at,
             stage: Stage::Connecting,
-            connect_step: ConnectStep::default(),
-            timings: Timings::default(),
+            progress: ConnectProgress::default(),
             reply_prefix: ReplyPrefix::default(),
             redirect: None,
             repeats: RepeatBudget::default(),
@@ -161,9 +161,7 @@ struct Attempt<'a> {
     origin: Rc<OriginState>,
     started_at: UnixMicros,
     stage: Stage,
-    /// The progress of [`Stage::Connecting`].
-    connect_step: ConnectStep,
-    timings: Timings,
+    progress: ConnectProgress,
     reply_prefix: ReplyPrefix,
     /// The target of the redirect, if the reply is a redirect.
     redirect: Option<Box<str>>,
@@ -172,20 +170,14 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     async fn run(&mut self, message: Message<'_>) -> Result<(Outcome, BodyEnd), Fault> {
-        let (mut pooled, mut reply) = self.post(&message).await?;
-        let outcome = reply.outcome(self.started_at);
-        self.redirect = reply.redirect();
-        if !is_sent(&pooled, &reply) {
-            Box::pin(self.send_rest(&message, &mut pooled, &mut reply)).await?;
+        let (mut pooled, head) = self.post(&message).await?;
+        let outcome = head.outcome(self.started_at);
+        self.redirect = head.redirect();
+        if !pooled.connection.is_sent() {
+            Box::pin(self.send_rest(&message, &mut pooled, &head)).await?;
         }
         self.stage = Stage::Reading(outcome.clone());
-        let end = match (&mut reply, &mut pooled.connection) {
-            (Reply::Http1(head), Connection::Http1(connection)) => {
-                connection.read_body(head, &mut self.reply_prefix).await
-            }
-            (Reply::Http2(reply), _) => reply.read_body(&mut self.reply_prefix).await,
-            (Reply::Http1(_), Connection::Http2(_)) => BodyEnd::Lost,
-        };
+        let end = pooled.connection.read_body(&mut self.reply_prefix).await;
         if end == BodyEnd::Complete {
             self.sender.pool.release(&self.origin, pooled);
         }
@@ -194,7 +186,7 @@ impl Attempt<'_> {
 
     /// Sends the request and waits for its reply. A request that was certainly not processed, or that was sent on a reused
     /// connection that turned out to be closed, is sent again: see [`RepeatBudget`].
-    async fn post(&mut self, message: &Message<'_>) -> Result<(PooledConnection, Reply), Fault> {
+    async fn post(&mut self, message: &Message<'_>) -> Result<(PooledConnection, ReplyHead), Fault> {
         let mut pooled = match self.sender.pool.take(&self.origin) {
             Some(waiting) => waiting,
             None => Box::pin(self.connect()).await?,
@@ -207,34 +199,38 @@ impl Attempt<'_> {
             self.stage = Stage::Waiting(pooled.number);
             let start = Instant::now();
             match self.exchange(message, &mut pooled).await {
-                Ok(reply) => {
-                    self.timings.first_byte = Some(start.elapsed());
-                    return Ok((pooled, reply));
+                Ok(head) => {
+                    self.progress.timings.first_byte = Some(start.elapsed());
+                    return Ok((pooled, head));
                 }
                 Err(no_reply) => pooled = Box::pin(self.replace(pooled, no_reply)).await?,
             }
         }
     }
 
-    async fn exchange(&self, message: &Message<'_>, pooled: &mut PooledConnection) -> Result<Reply, NoReply> {
+    async fn exchange(
+        &self,
+        message: &Message<'_>,
+        pooled: &mut PooledConnection,
+    ) -> Result<ReplyHead, NoReply> {
         let target = self.target;
         let at = RequestTime { signed: self.started_at, clock: &self.sender.clock };
-        match &mut pooled.connection {
+        let (replied, has_received) = match &mut pooled.connection {
             Connection::Http1(connection) => {
                 if pooled.was_idle && connection.is_stale() {
-                    return Err(NoReply::unsent());
+                    return Err(NoReply::new(&ExchangeError::Unsent, false));
                 }
                 let head = |out: &mut Vec<u8>| target.write_head(message, at, out);
                 let replied = connection.exchange(head, message.body).await;
-                replied.map(Reply::Http1).map_err(|error| NoReply::http1(&error, connection.has_received()))
+                (replied, connection.has_received())
             }
-            Connection::Http2(connection) => {
+            Connection::Http2(exchange) => {
                 let request = target.http2_request(message, at);
                 // Boxed because its state would make every attempt larger.
-                let replied = Box::pin(connection.exchange(request, message.body)).await;
-                replied.map(|reply| Reply::Http2(Box::new(reply))).map_err(|error| NoReply::http2(&error))
+                (Box::pin(exchange.exchange(request, message.body)).await, false)
             }
-        }
+        };
+        replied.map_err(|error| NoReply::new(&error, has_received))
     }
 
     /// Returns the connection on which the request is sent again, if a repeat is permitted.
@@ -250,7 +246,7 @@ impl Attempt<'_> {
             Pool::stop_sharing(&self.origin, pooled.number);
         }
         if !self.repeats.try_repeat(no_reply.kind, pooled.reused) {
-            return Err(match self.connect_step {
+            return Err(match self.progress.step {
                 ConnectStep::WithoutCertificate => no_reply.fault.after_request_for_certificate(),
                 _ => no_reply.fault,
             });
@@ -276,23 +272,17 @@ impl Attempt<'_> {
         &mut self,
         message: &Message<'_>,
         pooled: &mut PooledConnection,
-        reply: &mut Reply,
+        head: &ReplyHead,
     ) -> Result<(), Fault> {
-        let status = reply.status();
+        let status = head.status;
         if status >= 400 {
             return Ok(());
         }
         self.stage = match is_success(status) {
             true => Stage::Sending(status),
-            false => Stage::Reading(reply.outcome(self.started_at)),
+            false => Stage::Reading(head.outcome(self.started_at)),
         };
-        let sent = match (reply, &mut pooled.connection) {
-            (Reply::Http2(reply), _) => reply.send_rest().await.is_ok(),
-            (Reply::Http1(_), Connection::Http1(connection)) => {
-                connection.send_rest(message.body).await.is_ok()
-            }
-            (Reply::Http1(_), Connection::Http2(_)) => false,
-        };
+        let sent = pooled.connection.send_rest(message.body).await;
         if sent || !is_success(status) {
             return Ok(());
         }
@@ -306,7 +296,7 @@ impl Attempt<'_> {
     /// Returns a shared connection, or opens a new connection. Callers box the future: it is rarely needed, and its state would
     /// make every attempt much larger.
     async fn connect(&mut self) -> Result<PooledConnection, Fault> {
-        (self.stage, self.connect_step) = (Stage::Connecting, ConnectStep::Waiting);
+        (self.stage, self.progress.step) = (Stage::Connecting, ConnectStep::Waiting);
         let (pool, origin) = (&self.sender.pool, &self.target.origin);
         let turn = self.origin.dialling.lock();
         let _turn = if self.origin.may_dial_concurrently() { None } else { Some(turn.await) };
@@ -314,13 +304,12 @@ impl Attempt<'_> {
             return Ok(shared);
         }
         let (connector, protocols) = (&self.sender.connector, self.origin.protocols());
-        let step = &mut self.connect_step;
-        let connection = match connector.connect(origin, protocols, &mut self.timings, step).await {
+        let connection = match connector.connect(origin, protocols, &mut self.progress).await {
             // Idle connections may hold the resource that this host lacks.
             Err(error) if error.is_shortage() && pool.close_oldest() => {
                 // An HTTP/2 connection is closed by its own task.
                 tokio::task::yield_now().await;
-                connector.connect(origin, protocols, &mut self.timings, step).await?
+                connector.connect(origin, protocols, &mut self.progress).await?
             }
             connected => connected?,
         };
@@ -335,7 +324,7 @@ impl Attempt<'_> {
     fn timed_out(&mut self) -> Result<(Outcome, BodyEnd), Fault> {
         let deadline = format_duration(self.deadline());
         let text = match &self.stage {
-            Stage::Connecting => self.connect_step.timeout_text(&self.target.origin, &deadline),
+            Stage::Connecting => self.progress.step.timeout_text(&self.target.origin, &deadline),
             Stage::Waiting(number) => {
                 Pool::stop_sharing(&self.origin, *number);
                 format!("no reply within {deadline}")
@@ -359,17 +348,9 @@ impl Attempt<'_> {
             }
             Err(fault) => (fault.outcome, Some(fault.detail)),
         };
-        let (reply, repeats) = (self.reply_prefix.into_bytes(), self.repeats.used());
-        AttemptResult { outcome, detail, reply, duration: start.elapsed(), timings: self.timings, repeats }
-    }
-}
-
-/// Returns whether the whole request was written when its reply arrived.
-fn is_sent(pooled: &PooledConnection, reply: &Reply) -> bool {
-    match (reply, &pooled.connection) {
-        (Reply::Http2(reply), _) => reply.is_sent(),
-        (Reply::Http1(_), Connection::Http1(connection)) => connection.is_sent(),
-        (Reply::Http1(_), Connection::Http2(_)) => false,
+        let (reply, timings) = (self.reply_prefix.into_bytes(), self.progress.timings);
+        let repeats = self.repeats.used();
+        AttemptResult { outcome, detail, reply, duration: start.elapsed(), timings, repeats }
     }
 }
 

@@ -94,6 +94,14 @@ impl ConnectStep {
     }
 }
 
+/// The progress of connecting.
+#[derive(Debug, Default)]
+pub(crate) struct ConnectProgress {
+    pub(crate) step: ConnectStep,
+    /// The durations of the completed steps.
+    pub(crate) timings: Timings,
+}
+
 /// Formats the name of a receiver and the address at which it was dialled.
 fn peer(origin: &Origin, address: SocketAddr) -> String {
     if origin.address.is_some() { address.to_string() } else { format!("{} ({address})", origin.name) }
@@ -112,30 +120,30 @@ impl Connector {
         Self { guard, lookups: Lookups::new(resolver, sockets.clone()), tls, sockets }
     }
 
-    /// Connects. Records the duration of each step in `timings` when the step is complete, and the current step in `step`.
+    /// Connects, and records the progress.
     ///
     /// If the receiver's issuer is unknown and the trusted roots have since changed, the receiver is dialled once more.
     pub(crate) async fn connect(
         &self,
         origin: &Origin,
         protocols: Protocols,
-        timings: &mut Timings,
-        step: &mut ConnectStep,
+        progress: &mut ConnectProgress,
     ) -> Result<Connection, Error> {
-        *step = ConnectStep::Resolving;
-        let addresses = self.permitted(origin, timings).await?;
+        progress.step = ConnectStep::Resolving;
+        let addresses = self.permitted(origin, progress).await?;
         if !origin.https {
-            let socket = self.dial(&addresses, timings, step).await?;
+            let socket = self.dial(&addresses, progress).await?;
             return Ok(Connection::Http1(http1::Connection::new(MaybeTlsStream::Left(socket))));
         }
-        let stream = match self.encrypt(origin, protocols, &addresses, timings, step).await {
+        let stream = match self.encrypt(origin, protocols, &addresses, progress).await {
             Err(Error::Tls { source, .. }) if self.tls.reload_after(&source).await => {
-                self.encrypt(origin, protocols, &addresses, timings, step).await?
+                self.encrypt(origin, protocols, &addresses, progress).await?
             }
             encrypted => encrypted?,
         };
         if tls::negotiated_http2(&stream) {
-            return Ok(Connection::Http2(http2::Connection::start(stream).await?));
+            let connection = http2::Connection::start(stream).await?;
+            return Ok(Connection::Http2(http2::Exchange::new(connection)));
         }
         Ok(Connection::Http1(http1::Connection::new(MaybeTlsStream::Right(Box::new(stream)))))
     }
@@ -145,45 +153,43 @@ impl Connector {
         origin: &Origin,
         protocols: Protocols,
         addresses: &[SocketAddr],
-        timings: &mut Timings,
-        step: &mut ConnectStep,
+        progress: &mut ConnectProgress,
     ) -> Result<TlsStream<Socket>, Error> {
-        let socket = self.dial(addresses, timings, step).await?;
+        let socket = self.dial(addresses, progress).await?;
         let address = socket.peer().unwrap_or(addresses[0]);
-        *step = ConnectStep::Handshaking(address);
+        progress.step = ConnectStep::Handshaking(address);
         let start = Instant::now();
         let stream = self.tls.connect(&origin.name, protocols, socket).await;
         let (stream, certificate_requested) =
             stream.map_err(|source| Error::Tls { peer: peer(origin, address).into(), source })?;
-        timings.tls = Some(start.elapsed());
+        progress.timings.tls = Some(start.elapsed());
         if certificate_requested {
-            *step = ConnectStep::WithoutCertificate;
+            progress.step = ConnectStep::WithoutCertificate;
         }
         Ok(stream)
     }
 
-    async fn dial(
-        &self,
-        addresses: &[SocketAddr],
-        timings: &mut Timings,
-        step: &mut ConnectStep,
-    ) -> Result<Socket, Error> {
-        *step = ConnectStep::Dialling(addresses[0], addresses.len());
+    async fn dial(&self, addresses: &[SocketAddr], progress: &mut ConnectProgress) -> Result<Socket, Error> {
+        progress.step = ConnectStep::Dialling(addresses[0], addresses.len());
         let start = Instant::now();
         let socket = dial(addresses, &self.sockets).await?;
-        timings.connect = Some(start.elapsed());
+        progress.timings.connect = Some(start.elapsed());
         Ok(socket)
     }
 
     /// Returns the addresses to dial. A single forbidden address rejects the host: which address is dialled must not
     /// depend on the order in which a name server lists them.
-    async fn permitted(&self, origin: &Origin, timings: &mut Timings) -> Result<Vec<SocketAddr>, Error> {
+    async fn permitted(
+        &self,
+        origin: &Origin,
+        progress: &mut ConnectProgress,
+    ) -> Result<Vec<SocketAddr>, Error> {
         let start = Instant::now();
         let addresses: Rc<[IpAddr]> = match origin.address {
             Some(address) => Rc::new([address]),
             None => {
                 let found = self.lookups.resolve(&origin.name).await?;
-                timings.resolve = Some(start.elapsed());
+                progress.timings.resolve = Some(start.elapsed());
                 found
             }
         };

@@ -17,8 +17,8 @@
 //! - `meter`: the limit on the bytes that a receiver sends;
 //! - `http1`, `http2`: requests and replies on a connection;
 //! - `response`: status, `Retry-After` and the beginning of the body;
-//! - `repeat`: the decision whether a request is sent again within its attempt;
-//! - `fault`: the reason for a missing reply; `texts`: descriptions of errors for operators.
+//! - `no_reply`: the reasons for a missing reply; `repeat`: the decision whether the request is sent again within its attempt;
+//! - `fault`: the failure of an attempt; `texts`: descriptions of errors for operators.
 //!
 //! Everything runs on one thread, in a [`tokio::task::LocalSet`].
 
@@ -29,6 +29,7 @@ mod fault;
 mod http1;
 mod http2;
 mod meter;
+mod no_reply;
 mod pool;
 mod repeat;
 mod request;

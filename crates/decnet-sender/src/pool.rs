@@ -13,6 +13,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::Mutex;
 
 use crate::request::Origin;
+use crate::response::{BodyEnd, ReplyPrefix};
 use crate::tls::Protocols;
 use crate::{http1, http2};
 
@@ -25,10 +26,36 @@ const AGE_JITTER: f64 = 0.25;
 /// requests.
 const CLOSED_FRACTION: usize = 8;
 
-/// A connection of either protocol.
+/// A connection of either protocol, for one request.
 pub(crate) enum Connection {
     Http1(http1::Connection),
-    Http2(http2::Connection),
+    Http2(http2::Exchange),
+}
+
+impl Connection {
+    /// Returns whether the whole request was written.
+    pub(crate) fn is_sent(&self) -> bool {
+        match self {
+            Self::Http1(connection) => connection.is_sent(),
+            Self::Http2(exchange) => exchange.is_sent(),
+        }
+    }
+
+    /// Sends the rest of the request after an early reply. Returns `false` if the connection was lost.
+    pub(crate) async fn send_rest(&mut self, body: &[u8]) -> bool {
+        match self {
+            Self::Http1(connection) => connection.send_rest(body).await.is_ok(),
+            Self::Http2(exchange) => exchange.send_rest().await.is_ok(),
+        }
+    }
+
+    /// Reads the body of the reply, within limits, and adds its beginning to `prefix`.
+    pub(crate) async fn read_body(&mut self, prefix: &mut ReplyPrefix) -> BodyEnd {
+        match self {
+            Self::Http1(connection) => connection.read_body(prefix).await,
+            Self::Http2(exchange) => exchange.read_body(prefix).await,
+        }
+    }
 }
 
 /// A precaution against an origin that misbehaved.
@@ -203,8 +230,8 @@ impl Pool {
             return None;
         }
         current.used_at = now;
-        let (connection, number) = (Connection::Http2(current.connection.clone()), current.number);
-        let expires_at = current.expires_at;
+        let connection = Connection::Http2(http2::Exchange::new(current.connection.clone()));
+        let (number, expires_at) = (current.number, current.expires_at);
         let was_idle = idle >= CHECK_AFTER_IDLE;
         Some(PooledConnection { connection, reused: true, was_idle, number, expires_at })
     }
@@ -214,14 +241,14 @@ impl Pool {
         origin.speaks_http1.set(matches!(connection, Connection::Http1(_)));
         let used_at = Instant::now();
         let expires_at = used_at + self.max_age.mul_f64(1.0 - AGE_JITTER * fastrand::f64());
-        let Connection::Http2(fresh) = &connection else {
-            return PooledConnection { connection, reused: false, was_idle: false, number: 0, expires_at };
-        };
-        let number = self.last_number.get() + 1;
-        self.last_number.set(number);
-        let shared = Shared { connection: fresh.clone(), number, used_at, expires_at };
-        *origin.shared.borrow_mut() = Some(shared);
-        self.start_sweeping();
+        let mut number = 0;
+        if let Connection::Http2(exchange) = &connection {
+            number = self.last_number.get() + 1;
+            self.last_number.set(number);
+            let shared = exchange.connection().clone();
+            *origin.shared.borrow_mut() = Some(Shared { connection: shared, number, used_at, expires_at });
+            self.start_sweeping();
+        }
         PooledConnection { connection, reused: false, was_idle: false, number, expires_at }
     }
 

@@ -9,82 +9,9 @@
 //!   (RFC 9112 section 9.3.1), but it may have processed the request. Delivery is at least once and `webhook-id` remains
 //!   unchanged, so the request is sent once more, on a new connection.
 
-use decnet_core::delivery::Reason;
 use decnet_core::limits::MAX_SENDS_PER_ATTEMPT;
 
-use crate::fault::Fault;
-use crate::pool::Precaution;
-use crate::{http1, http2, texts};
-
-/// The failure of a request that got no reply on a connection, and its consequences.
-pub(crate) struct NoReply {
-    pub(crate) fault: Fault,
-    pub(crate) kind: NoReplyKind,
-    /// The precaution to take for further connections to the origin.
-    pub(crate) precaution: Option<Precaution>,
-    /// Whether the connection can still be used.
-    pub(crate) leaves_connection_open: bool,
-}
-
-/// The known extent to which a request without a reply was processed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoReplyKind {
-    /// No byte of the request was sent.
-    Unsent,
-    /// The receiver declares that it did not process the request.
-    Unprocessed,
-    /// The connection ended before the first byte of a reply.
-    ConnectionEnded,
-    /// Any other failure: the request may have been processed.
-    Unknown,
-}
-
-impl NoReply {
-    /// Returns the failure of a request whose connection was found closed before anything was sent.
-    pub(crate) fn unsent() -> Self {
-        Self::http1(&http1::Error::Unsent, false)
-    }
-
-    /// Returns the failure of a request over HTTP/1.1; `has_received` is whether any byte of a reply has arrived.
-    pub(crate) fn http1(error: &http1::Error, has_received: bool) -> Self {
-        use http1::Error;
-        let ended = if has_received { NoReplyKind::Unknown } else { NoReplyKind::ConnectionEnded };
-        let (reason, kind) = match error {
-            Error::Unsent => (Reason::Disconnected, NoReplyKind::Unsent),
-            // TLS 1.3 lets a receiver reject a client without a certificate after the handshake (RFC 8446 section 4.4.2.4).
-            Error::Lost(error) if texts::tls_cause(error).is_some() => (Reason::Tls, ended),
-            Error::Closed | Error::Lost(_) => (Reason::Disconnected, ended),
-            // The receiver sent these bytes before the request.
-            Error::Unsolicited => (Reason::Protocol, NoReplyKind::ConnectionEnded),
-            Error::TooLarge | Error::Malformed(_) | Error::Encrypted => {
-                (Reason::Protocol, NoReplyKind::Unknown)
-            }
-        };
-        let precaution = matches!(error, Error::Unsolicited).then_some(Precaution::NoReuse);
-        let fault = Fault::new(reason, error.to_string());
-        Self { fault, kind, precaution, leaves_connection_open: false }
-    }
-
-    /// Returns the failure of a request over HTTP/2.
-    pub(crate) fn http2(error: &http2::Error) -> Self {
-        use http2::Error;
-        let (reason, kind) = match error {
-            Error::Unsent => (Reason::Disconnected, NoReplyKind::Unsent),
-            Error::Unprocessed(_) => (Reason::Disconnected, NoReplyKind::Unprocessed),
-            Error::Http1Required => (Reason::Protocol, NoReplyKind::Unprocessed),
-            Error::Lost(error) if texts::is_alert(error) => (Reason::Tls, NoReplyKind::ConnectionEnded),
-            Error::Closed | Error::Lost(_) => (Reason::Disconnected, NoReplyKind::ConnectionEnded),
-            Error::Flooded => (Reason::Protocol, NoReplyKind::ConnectionEnded),
-            Error::Reset(_) => (Reason::Disconnected, NoReplyKind::Unknown),
-            Error::Violation(_) => (Reason::Protocol, NoReplyKind::Unknown),
-            Error::Internal(_) => (Reason::Internal, NoReplyKind::Unknown),
-        };
-        let precaution = matches!(error, Error::Http1Required | Error::Flooded).then_some(Precaution::Http1);
-        let leaves_connection_open = matches!(error, Error::Unprocessed(_) | Error::Reset(_));
-        let fault = Fault::new(reason, error.to_string());
-        Self { fault, kind, precaution, leaves_connection_open }
-    }
-}
+use crate::no_reply::NoReplyKind;
 
 /// The repeats that an attempt has made, and their limits.
 #[derive(Debug, Default)]

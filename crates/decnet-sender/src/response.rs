@@ -7,8 +7,6 @@ use decnet_core::redact::EndpointUrl;
 use decnet_core::time::UnixMicros;
 use http::StatusCode;
 
-use crate::{http1, http2};
-
 /// The outcome of reading a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyEnd {
@@ -24,38 +22,25 @@ pub(crate) enum BodyEnd {
     TimedOut,
 }
 
-/// A reply whose body has not been read.
-pub(crate) enum Reply {
-    Http1(http1::Head),
-    /// A reply over HTTP/2, boxed because it would make every attempt larger.
-    Http2(Box<http2::Reply>),
+/// The status and the relevant headers of a reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReplyHead {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<Box<str>>,
+    /// The target of a redirect, as received.
+    pub(crate) location: Option<Box<str>>,
 }
 
-impl Reply {
-    pub(crate) fn status(&self) -> u16 {
-        match self {
-            Self::Http1(head) => head.status,
-            Self::Http2(reply) => reply.status(),
-        }
-    }
-
+impl ReplyHead {
     /// Returns the outcome, which depends on the status and the headers.
     pub(crate) fn outcome(&self, now: UnixMicros) -> Outcome {
-        let requested = match self {
-            Self::Http1(head) => head.retry_after.as_deref(),
-            Self::Http2(reply) => reply.retry_after(),
-        };
-        let retry_after = requested.and_then(|text| retry_after(text, now));
-        Outcome::Replied { status: self.status(), retry_after }
+        let retry_after = self.retry_after.as_deref().and_then(|text| retry_after(text, now));
+        Outcome::Replied { status: self.status, retry_after }
     }
 
     /// Describes the target of a redirect without the parts of the URL that may contain a secret.
     pub(crate) fn redirect(&self) -> Option<Box<str>> {
-        let location = match self {
-            Self::Http1(head) => head.location.as_deref(),
-            Self::Http2(reply) => reply.location(),
-        };
-        Some(redirect_target(location?).into())
+        Some(redirect_target(self.location.as_deref()?).into())
     }
 }
 

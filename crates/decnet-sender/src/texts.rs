@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::io;
 
+use decnet_core::limits::MAX_REPLY_HEADER_BYTES;
 use decnet_core::time::UnixMicros;
 use h2::Reason as Code;
 use rustls::pki_types::UnixTime;
@@ -266,13 +267,19 @@ pub(crate) fn http2(error: &h2::Error) -> Text {
     text.into()
 }
 
-/// Describes a violation of HTTP/2 by the receiver, in one stream or for the whole connection. h2 reports headers slightly
-/// over the limit like malformed headers, and headers far over the limit only by the debug data in the `text`.
+/// Describes a violation of HTTP/2 by the receiver, in one stream or for the whole connection.
+///
+/// h2 resets a stream with `PROTOCOL_ERROR` and without a detail both for malformed headers and for headers of up to four times
+/// the limit, so the text names both. It reports larger headers by the debug data in the `text`.
 fn violation(code: Code, in_a_stream: bool, text: &str) -> Text {
     match code {
         Code::ENHANCE_YOUR_CALM if is_about_headers(text) => "the reply's headers are too large".into(),
         Code::ENHANCE_YOUR_CALM => "the receiver sent too many frames".into(),
-        Code::PROTOCOL_ERROR if in_a_stream => "the reply's headers are too large, or malformed".into(),
+        Code::PROTOCOL_ERROR if in_a_stream => format!(
+            "the reply's headers are too large (more than {MAX_REPLY_HEADER_BYTES} bytes) or malformed (HTTP/2 forbids \
+             `connection` and `transfer-encoding`, for example)"
+        )
+        .into(),
         _ => format!("the receiver violated the HTTP/2 protocol ({})", code_name(code)).into(),
     }
 }

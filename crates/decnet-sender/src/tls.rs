@@ -172,12 +172,13 @@ impl Tls {
     }
 
     async fn connector(&self) -> Result<TlsConnector, Error> {
-        if let Some(loaded) = &*self.loaded.borrow() {
-            return Ok(loaded.connector.clone());
+        let loaded = || self.loaded.borrow().as_ref().map(|loaded| loaded.connector.clone());
+        if let Some(connector) = loaded() {
+            return Ok(connector);
         }
         let _turn = self.loading.lock().await;
-        if let Some(loaded) = &*self.loaded.borrow() {
-            return Ok(loaded.connector.clone());
+        if let Some(connector) = loaded() {
+            return Ok(connector);
         }
         let loaded = self.load().await?;
         let connector = loaded.connector.clone();

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::sql;
+
 /// Maximum wait for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -52,7 +54,7 @@ pub fn copy(source: &Path, target: &Path) -> Result<(), Error> {
     let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(target);
     new.map_err(|error| Error::Io { path: target.into(), source: error })?;
     let sqlite = |error| Error::Sqlite { path: source.into(), source: error };
-    let conn = open_read_only(source).map_err(sqlite)?;
+    let conn = open(source).map_err(sqlite)?;
     let target = target.to_str().ok_or_else(|| Error::Io {
         path: target.into(),
         source: io::Error::new(io::ErrorKind::InvalidInput, "the path is not valid UTF-8"),
@@ -66,7 +68,7 @@ pub fn copy(source: &Path, target: &Path) -> Result<(), Error> {
 /// See [`Error`].
 pub fn size(source: &Path) -> Result<u64, Error> {
     let read = || {
-        let conn = open_read_only(source)?;
+        let conn = open(source)?;
         let pragma = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         Ok((pragma("page_count")? - pragma("freelist_count")?) * pragma("page_size")?)
     };
@@ -79,8 +81,7 @@ pub fn size(source: &Path) -> Result<u64, Error> {
 /// # Errors
 /// [`Error::Damaged`].
 pub fn verify(copy: &Path) -> Result<(), Error> {
-    let read =
-        || open_read_only(copy)?.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
+    let read = || sql::value::<String>(&open(copy)?, "PRAGMA integrity_check(1)", []);
     match read() {
         Ok(found) if found == "ok" => Ok(()),
         Ok(found) => Err(Error::Damaged { path: copy.into(), found }),
@@ -99,9 +100,6 @@ pub fn set_wal_mode(copy: &File) -> io::Result<()> {
     copy.write_all_at(&[WAL; 2], VERSIONS_AT)
 }
 
-fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
-    conn.busy_timeout(BUSY_TIMEOUT)?;
-    Ok(conn)
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    sql::open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, BUSY_TIMEOUT)
 }

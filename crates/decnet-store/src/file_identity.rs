@@ -1,4 +1,4 @@
-//! The identity of open files. The path of an open file may by now lead to another file.
+//! The identity of open files. The path of an open file may refer to another file by now.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -11,15 +11,16 @@ pub(crate) struct FileId {
     inode: u64,
 }
 
-/// A path and the file that it led to when it was opened.
+/// A path and the file to which it referred when it was opened.
 #[derive(Debug)]
 pub(crate) struct OpenedFile {
-    path: PathBuf,
-    file: Option<FileId>,
+    pub(crate) path: PathBuf,
+    /// `None` if there was no file.
+    pub(crate) file: Option<FileId>,
 }
 
 impl FileId {
-    /// Returns the file that `path` leads to; `None` if there is no file or its metadata cannot be read.
+    /// Returns the file to which `path` refers; `None` if there is no file or its metadata cannot be read.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         Self::find(path).ok().flatten()
     }
@@ -49,21 +50,13 @@ impl OpenedFile {
         Self { path: path.to_owned(), file: FileId::of(path) }
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(crate) fn file(&self) -> Option<FileId> {
-        self.file
-    }
-
-    /// Returns whether the path still leads to the file. A file that was moved can still be read and written, but other
+    /// Returns whether the path still refers to the file. A file that was moved can still be read and written, but other
     /// processes do not see it.
     pub(crate) fn is_current(&self) -> bool {
         self.file.is_some() && self.file == FileId::of(&self.path)
     }
 
-    /// Returns whether the path certainly no longer leads to the file: `false` if its metadata cannot be read.
+    /// Returns whether the path certainly no longer refers to the file: `false` if its metadata cannot be read.
     pub(crate) fn is_displaced(&self) -> bool {
         FileId::find(&self.path).is_ok_and(|found| found != self.file)
     }

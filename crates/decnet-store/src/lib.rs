@@ -13,3 +13,4 @@ mod file_identity;
 mod file_system;
 pub mod ownership;
 pub mod queue;
+mod sql;

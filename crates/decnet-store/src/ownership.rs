@@ -1,9 +1,9 @@
 //! The owner of files that root creates in the directories of the service. Without a change of the owner, the service could not
 //! open them.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, fchown};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::Path;
 
 /// Changes the owner of a file that root created to the owner of its directory, as SQLite does with its own files. Uses the
@@ -17,6 +17,16 @@ pub fn chown_to_parent(file: &File, directory: &Path) -> io::Result<()> {
         fchown(file, Some(owner.uid()), Some(owner.gid()))?;
     }
     Ok(())
+}
+
+/// Creates a new file that only the owner of its directory can read and write.
+///
+/// # Errors
+/// The file exists or cannot be created.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+    chown_to_parent(&file, directory_of(path))?;
+    Ok(file)
 }
 
 /// Returns the directory of a file: `.` for a name without a directory.

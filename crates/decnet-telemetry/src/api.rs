@@ -15,22 +15,13 @@ use super::text::{self, Format};
 /// The end of an OpenMetrics document. Only the last of two joined documents keeps it.
 const END: &str = "# EOF\n";
 
-/// The metrics page, with the metrics of the worker of a data directory.
+/// The metrics page of the API. Includes the metrics of the worker with this data directory.
 #[derive(Debug, Clone)]
-pub struct Page {
-    data_dir: PathBuf,
-}
-
-impl Page {
-    /// Creates the metrics page of the worker whose data directory is `data_dir`.
-    pub fn new(data_dir: PathBuf) -> Self {
-        Self { data_dir }
-    }
-}
+pub struct Page(pub PathBuf);
 
 impl Metrics for Page {
     fn page(&self, requests: Arc<Requests>, accept: String) -> BoxFuture<'static, (&'static str, String)> {
-        let (format, data_dir) = (Format::accepted(&accept), self.data_dir.clone());
+        let (format, data_dir) = (Format::accepted(&accept), self.0.clone());
         async move {
             let worker = match client::get(&data_dir, "/metrics", format.content_type()).await {
                 Ok(text) => String::from_utf8_lossy(&text).into_owned(),
@@ -68,7 +59,7 @@ mod tests {
 
     #[tokio::test]
     async fn page_without_a_worker_is_one_document() {
-        let page = Page::new("/nowhere".into());
+        let page = Page("/nowhere".into());
         let accept = "application/openmetrics-text".to_owned();
         let (content_type, text) = page.page(Arc::default(), accept).await;
         assert!(content_type.starts_with("application/openmetrics-text"));

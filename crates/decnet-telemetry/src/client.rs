@@ -65,27 +65,15 @@ async fn exchange(data_dir: &Path, path: &str, accept: &str) -> Result<Bytes, Er
         _ => Error::Socket { path: socket.clone(), error },
     })?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Ends with the sender. Its error is also the error of the request.
+    tokio::spawn(connection);
     let request =
         Request::get(path).header(HOST, "worker").header(ACCEPT, accept).body(Empty::<Bytes>::new());
     let request = request.map_err(|error| Error::InvalidResponse(error.into()))?;
-    let answered = async {
-        let reply = sender.send_request(request).await?;
-        if reply.status() != StatusCode::OK {
-            return Err(Error::InvalidResponse(format!("HTTP {}", reply.status()).into()));
-        }
-        let body = Limited::new(reply.into_body(), MAX_ENDPOINT_REPLY_BYTES)
-            .collect()
-            .await
-            .map_err(Error::InvalidResponse)?;
-        Ok(body.to_bytes())
-    };
-    // The end of the connection is reported to the task that waits for the response.
-    let driven = async {
-        drop(connection.await);
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        answer = answered => answer,
-        () = driven => Err(Error::Late),
+    let reply = sender.send_request(request).await?;
+    if reply.status() != StatusCode::OK {
+        return Err(Error::InvalidResponse(format!("HTTP {}", reply.status()).into()));
     }
+    let body = Limited::new(reply.into_body(), MAX_ENDPOINT_REPLY_BYTES).collect().await;
+    Ok(body.map_err(Error::InvalidResponse)?.to_bytes())
 }

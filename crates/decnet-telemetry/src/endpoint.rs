@@ -26,6 +26,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
+use tokio_util::net::Listener;
 use tokio_util::sync::CancellationToken;
 
 use super::hosts::{Hosts, Refused};
@@ -33,7 +34,7 @@ use super::status::Status;
 use super::text::{self, Format};
 use super::worker::WorkerView;
 use super::{metrics, status};
-use decnet_runtime::accept::{Acceptor, Listener};
+use decnet_runtime::accept::Acceptor;
 use decnet_runtime::thread::{RuntimeThread, ThreadError};
 
 /// The socket's name in the data directory.
@@ -125,14 +126,14 @@ impl Endpoint {
         let on_socket = async {
             let Some(socket) = &unix else { return Ok(()) };
             let listener = UnixListener::from_std(socket.listener.try_clone()?)?;
-            listen(listener, &view, Arc::new(Access::Owner), stop).await;
+            listen(listener, &view, Access::Owner, stop).await;
             Ok(())
         };
         let on_address = async {
             let Some(listener) = tcp else { return Ok(()) };
             listener.set_nonblocking(true)?;
             let listener = TcpListener::from_std(listener)?;
-            listen(listener, &view, Arc::new(Access::Metrics(hosts)), stop).await;
+            listen(listener, &view, Access::Metrics(hosts), stop).await;
             Ok(())
         };
         tokio::join!(or_log("the worker's socket", on_socket), or_log("the address for metrics", on_address));
@@ -151,9 +152,10 @@ impl Socket {
     /// name is not resolved again even if another user replaces it.
     fn bind(path: PathBuf) -> io::Result<Self> {
         let address = SocketAddrUnix::new(&path)?;
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+        if let Err(error) = fs::remove_file(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
         }
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
@@ -175,12 +177,12 @@ impl Drop for Socket {
 }
 
 /// Accepts connections, at most `MAX_ENDPOINT_CONNECTIONS` at a time, and serves each for a bounded time.
-async fn listen<L>(listener: L, view: &Arc<WorkerView>, access: Arc<Access>, stop: &CancellationToken)
+async fn listen<L>(mut listener: L, view: &Arc<WorkerView>, access: Access, stop: &CancellationToken)
 where
-    L: Listener,
-    L::Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    L: Listener<Io: Unpin + Send + 'static>,
 {
-    let (mut acceptor, mut connections) = (Acceptor::new(listener, "endpoint"), JoinSet::new());
+    let (mut acceptor, mut connections) = (Acceptor::new(&mut listener, "endpoint"), JoinSet::new());
+    let access = Arc::new(access);
     loop {
         tokio::select! {
             (stream, _) = acceptor.accept(), if connections.len() < MAX_ENDPOINT_CONNECTIONS => {

@@ -20,7 +20,7 @@ pub(super) enum Refused {
     /// The request has no host, several hosts, or an invalid host.
     #[error("the request must have exactly one valid Host header")]
     Malformed,
-    /// The request names this foreign host.
+    /// The request names this host, which is not known as a name of this machine.
     #[error("`{0}` is not a known name of this host; add it to DECNET_METRICS_HOSTS")]
     Foreign(String),
 }
@@ -36,7 +36,7 @@ impl Hosts {
     /// Checks whether a request is meant for this host.
     ///
     /// # Errors
-    /// The host is foreign, or not given as RFC 9112, section 3.2, requires.
+    /// The host is not a name of this host, or the request does not name exactly one valid host (RFC 9112, section 3.2).
     pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), Refused> {
         let Some(authority) = authority(request)? else { return Ok(()) };
         let host = authority.host();

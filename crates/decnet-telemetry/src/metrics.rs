@@ -17,7 +17,7 @@ use super::worker::WorkerView;
 /// The beginning of the names of the worker's metrics. docs/observability.md lists the whole names.
 const NAMESPACE: &str = "decnet_webhook_";
 /// The description of the metric `up`, which the API reports too.
-pub(super) const UP_HELP: &str = "Whether the worker answers: 1; the API reports 0 if it does not";
+pub(super) const UP_HELP: &str = "1 if the worker answers; the API reports 0 if it does not";
 /// The label value for all subscriptions without series of their own.
 const OTHERS: &str = "(others)";
 /// The label that names a subscription.
@@ -48,12 +48,12 @@ fn worker(view: &WorkerView) -> Vec<Family> {
         counter("reloads", "Reloads of the subscriptions", stats.reloads.get()),
         counter(
             "reload_failures",
-            "Reloads of the subscriptions that failed; the previous subscriptions remain in force",
+            "Reloads of the subscriptions that failed; the worker continues with the previous subscriptions",
             stats.reload_failures.get(),
         ),
         durations(
             "reload_duration",
-            "Duration of a reload, until the new subscriptions are in force",
+            "Duration of a reload, until the new subscriptions apply",
             stats.times.reload.read(),
         ),
         gauge("bad_rows", "Subscriptions with an invalid row", stats.bad_rows.get()),

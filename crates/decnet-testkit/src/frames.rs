@@ -3,7 +3,6 @@
 //!
 //! [`Peer`] is the behaviour of a server; the functions of this module build the frames that it sends.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -70,27 +69,18 @@ pub struct Peer {
 impl Peer {
     /// Creates a server that sends `first` when a client connects, and then the answer of `choice` to each
     /// event.
-    #[must_use]
     pub fn new(first: Vec<u8>, choice: impl Fn(Event) -> Answer + Send + Sync + 'static) -> Self {
         Self { first, choice: Arc::new(choice) }
     }
 
     /// Creates a server that sends the answer of `answer` to each complete request.
-    #[must_use]
     pub fn answering(answer: impl Fn(Event) -> Answer + Send + Sync + 'static) -> Self {
         let nothing = |_| Answer::Send(Vec::new());
         Self::new(settings(&[]), move |event| if event.is_complete { answer(event) } else { nothing(event) })
     }
 }
 
-impl fmt::Debug for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Peer")
-    }
-}
-
 /// Builds a frame.
-#[must_use]
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("a frame's payload is short");
     let mut frame = length.to_be_bytes()[1..].to_vec();
@@ -101,52 +91,39 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Builds a `SETTINGS` frame with these parameters.
-#[must_use]
 pub fn settings(parameters: &[(u16, u32)]) -> Vec<u8> {
     let pairs =
         parameters.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat());
     frame(SETTINGS, 0, 0, &pairs.collect::<Vec<_>>())
 }
 
-/// Builds a `SETTINGS` frame with `SETTINGS_MAX_CONCURRENT_STREAMS`.
-#[must_use]
-pub fn max_streams(count: u32) -> Vec<u8> {
-    settings(&[(3, count)])
-}
-
 /// Builds the head of a reply with a status (RFC 7541: literal header field without indexing, `:status`).
-#[must_use]
 pub fn head(stream: u32, status: u16, ends: bool) -> Vec<u8> {
     let block = [&[0x08, 3], status.to_string().as_bytes()].concat();
     frame(HEADERS, END_HEADERS | if ends { END_STREAM } else { 0 }, stream, &block)
 }
 
 /// Builds a `DATA` frame with a part of a reply's body.
-#[must_use]
 pub fn data(stream: u32, bytes: &[u8], ends: bool) -> Vec<u8> {
     frame(DATA, if ends { END_STREAM } else { 0 }, stream, bytes)
 }
 
 /// Builds a `RST_STREAM` frame.
-#[must_use]
 pub fn reset(stream: u32, code: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream, &code.to_be_bytes())
 }
 
 /// Builds a `GOAWAY` frame: streams after `last` were not processed.
-#[must_use]
 pub fn go_away(last: u32, code: u32) -> Vec<u8> {
     frame(GOAWAY, 0, 0, &[last.to_be_bytes(), code.to_be_bytes()].concat())
 }
 
 /// Builds a `PING` frame.
-#[must_use]
 pub fn ping() -> Vec<u8> {
     frame(PING, 0, 0, &[0; 8])
 }
 
 /// Builds a `WINDOW_UPDATE` frame for a stream, or for the connection (0).
-#[must_use]
 pub fn window_update(stream: u32, bytes: u32) -> Vec<u8> {
     frame(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes())
 }

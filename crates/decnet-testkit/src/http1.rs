@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
@@ -103,16 +103,7 @@ impl<S: Stream> Connection<'_, S> {
                 self.stream.reset_on_close()?;
                 return Err(io::ErrorKind::ConnectionReset.into());
             }
-            Step::CloseMidHeaders => self.stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-le").await?,
-            Step::CloseMidBody => {
-                self.stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n").await?;
-                self.stream.write_all(&CHUNK[..50]).await?;
-            }
-            Step::Garbage(bytes) => self.stream.write_all(&bytes).await?,
-            Step::Raw(bytes) => {
-                self.stream.write_all(&bytes).await?;
-                return Ok(ControlFlow::Continue(()));
-            }
+            Step::Close(bytes) => self.stream.write_all(&bytes).await?,
             Step::Late { reply, after, rest } => {
                 self.stream.write_all(&reply).await?;
                 tokio::time::sleep(after).await;
@@ -127,12 +118,12 @@ impl<S: Stream> Connection<'_, S> {
                     self.record.sent_body_bytes(rest.len());
                 }
             }
-            Step::DripHead(interval) => {
-                self.drip(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", interval).await?;
-            }
-            Step::DripBody(interval) => {
-                self.stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n").await?;
-                self.drip(&CHUNK[..1000], interval).await?;
+            Step::Drip(first, rest, interval) => {
+                self.stream.write_all(&first).await?;
+                for byte in rest {
+                    self.stream.write_all(&[byte]).await?;
+                    tokio::time::sleep(interval).await;
+                }
             }
             Step::Huge(bytes) => self.huge(bytes).await?,
             Step::HugeHeader(bytes) => {
@@ -160,14 +151,6 @@ impl<S: Stream> Connection<'_, S> {
     async fn wait_for_close(&mut self) -> io::Result<()> {
         let mut rest = [0; 1024];
         while self.stream.read(&mut rest).await? > 0 {}
-        Ok(())
-    }
-
-    async fn drip(&mut self, bytes: &[u8], interval: Duration) -> io::Result<()> {
-        for byte in bytes {
-            self.stream.write_all(&[*byte]).await?;
-            tokio::time::sleep(interval).await;
-        }
         Ok(())
     }
 

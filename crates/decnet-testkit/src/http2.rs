@@ -1,11 +1,10 @@
-//! HTTP/2 by script, as far as the library allows it: a step that breaks the connection over HTTP/1.1 resets
-//! the stream here.
+//! HTTP/2 by script, as far as the library allows it: any other step resets the stream.
 
 use std::convert::Infallible;
 use std::future::ready;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
@@ -51,20 +50,12 @@ async fn handle(
             tokio::time::sleep(reply.delay).await;
             respond(&reply, parts(stream::iter(Some(reply.body.clone()).filter(|body| !body.is_empty()))))
         }
-        Step::DripBody(interval) => respond(&reply(200), drip(1000, interval)),
         Step::Huge(bytes) => respond(&reply(200), huge(bytes, record)),
         Step::HugeHeader(bytes) => {
             respond(&reply(200).header("x", &"x".repeat(bytes)), parts(stream::empty()))
         }
         Step::Hang => std::future::pending().await,
-        Step::Reset
-        | Step::CloseMidHeaders
-        | Step::CloseMidBody
-        | Step::Garbage(_)
-        | Step::Raw(_)
-        | Step::Late { .. }
-        | Step::Endless(..)
-        | Step::DripHead(_) => Err(io::ErrorKind::ConnectionReset.into()),
+        _ => Err(io::ErrorKind::ConnectionReset.into()),
     }
 }
 
@@ -98,14 +89,6 @@ fn respond(reply: &Reply, body: ReplyBody) -> io::Result<Response<ReplyBody>> {
 /// Returns a body of these parts.
 fn parts(parts: impl Stream<Item = Bytes> + Send + 'static) -> ReplyBody {
     StreamBody::new(parts.map(|part| Ok(Frame::data(part)))).boxed_unsync()
-}
-
-fn drip(bytes: usize, interval: Duration) -> ReplyBody {
-    parts(stream::unfold(bytes, move |left| async move {
-        let left = left.checked_sub(1)?;
-        tokio::time::sleep(interval).await;
-        Some((Bytes::from_static(b"x"), left))
-    }))
 }
 
 fn huge(bytes: u64, record: Arc<Record>) -> ReplyBody {

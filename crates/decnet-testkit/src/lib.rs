@@ -3,7 +3,8 @@
 //! - [`script`]: the steps of a receiver;
 //! - [`record`]: the requests that it received;
 //! - [`receiver`]: the server, on a thread of its own so that it works with any runtime, or without one;
-//! - [`frames`]: HTTP/2 frame by frame.
+//! - [`frames`]: HTTP/2 frame by frame;
+//! - [`rerun`]: tests that run again in a child process, as another user or in a network of their own.
 //!
 //! This crate does not verify what it receives; tests verify it with the product's own code.
 
@@ -12,6 +13,7 @@ mod http1;
 mod http2;
 pub mod receiver;
 pub mod record;
+pub mod rerun;
 pub mod script;
 mod tls;
 

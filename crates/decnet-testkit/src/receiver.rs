@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 use crate::frames::{self, Peer};
 use crate::record::{Record, Request};
 use crate::script::Script;
-use crate::tls::{Settings, Tls, Validity};
+use crate::tls::{Settings, Tls};
 use crate::{http1, http2};
 
 /// A server on loopback. Dropping it stops the server and closes its connections.
-#[derive(Debug)]
+#[must_use]
 pub struct Receiver {
     address: SocketAddr,
     root: Option<Vec<u8>>,
@@ -29,7 +29,7 @@ pub struct Receiver {
 }
 
 /// Configuration of a receiver, created by [`Receiver::builder`].
-#[derive(Debug)]
+#[must_use]
 pub struct Builder {
     address: SocketAddr,
     script: Script,
@@ -41,13 +41,11 @@ pub struct Builder {
 
 impl Receiver {
     /// Starts a receiver of plain HTTP/1.1 on 127.0.0.1 that follows a script.
-    #[must_use]
     pub fn start(script: impl Into<Script>) -> Self {
         Self::builder().script(script).start()
     }
 
     /// Creates a builder for any other receiver.
-    #[must_use]
     pub fn builder() -> Builder {
         Builder {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
@@ -60,25 +58,21 @@ impl Receiver {
     }
 
     /// Returns the address of the listener.
-    #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Returns the port of the listener.
-    #[must_use]
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
     /// Returns a URL with the address; `path` begins with a slash.
-    #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("{}://{}{path}", self.scheme(), self.address)
     }
 
     /// Returns a URL with a host name that the client must resolve to [`address`](Self::address).
-    #[must_use]
     pub fn url_for(&self, host: &str, path: &str) -> String {
         format!("{}://{host}:{}{path}", self.scheme(), self.port())
     }
@@ -88,7 +82,6 @@ impl Receiver {
     }
 
     /// Returns the certificate (DER) that a client must trust, or `None` without TLS.
-    #[must_use]
     pub fn root_certificate(&self) -> Option<&[u8]> {
         self.root.as_deref()
     }
@@ -99,13 +92,11 @@ impl Receiver {
     }
 
     /// Returns the number of requests received, including those that are no longer recorded.
-    #[must_use]
     pub fn count(&self) -> u64 {
         self.record.count.load(Ordering::SeqCst)
     }
 
     /// Returns the recorded requests in the order in which they were read.
-    #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         self.record.requests().clone()
     }
@@ -116,20 +107,17 @@ impl Receiver {
     }
 
     /// Returns the number of connections accepted so far.
-    #[must_use]
     pub fn connections(&self) -> u64 {
         self.record.accepted.load(Ordering::SeqCst)
     }
 
     /// Returns the number of connections that are open now.
-    #[must_use]
     pub fn open_connections(&self) -> usize {
         self.record.open.load(Ordering::SeqCst)
     }
 
     /// Returns the bytes of huge bodies that were written to clients, including those still in socket
     /// buffers.
-    #[must_use]
     pub fn body_bytes_sent(&self) -> u64 {
         self.record.body_bytes_sent.load(Ordering::Relaxed)
     }
@@ -138,7 +126,6 @@ impl Receiver {
     ///
     /// # Panics
     /// Panics if they do not arrive in time.
-    #[must_use]
     #[track_caller]
     pub fn wait_for(&self, n: u64, timeout: Duration) -> Vec<Request> {
         let arrived = self.record.block_until(timeout, || self.count() >= n);
@@ -182,84 +169,66 @@ impl Drop for Receiver {
 
 impl Builder {
     /// Sets the script, instead of always replying 200.
-    #[must_use]
     pub fn script(mut self, script: impl Into<Script>) -> Self {
         self.script = script.into();
         self
     }
 
     /// Sets the address, instead of 127.0.0.1.
-    #[must_use]
     pub fn address(mut self, address: impl Into<IpAddr>) -> Self {
         self.address.set_ip(address.into());
         self
     }
 
     /// Sets the port, instead of a free port.
-    #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.address.set_port(port);
         self
     }
 
     /// Uses TLS with a certificate for these names or addresses, and offers HTTP/2.
-    #[must_use]
     pub fn tls(mut self, names: &[&str]) -> Self {
         self.tls.names = names.iter().map(ToString::to_string).collect();
         self
     }
 
-    /// Uses a certificate that expired at the end of the year 2000.
-    #[must_use]
-    pub fn expired(mut self) -> Self {
-        self.tls.validity = Validity::Past;
-        self
-    }
-
-    /// Uses a certificate that is valid from the year 2999 on.
-    #[must_use]
-    pub fn not_yet_valid(mut self) -> Self {
-        self.tls.validity = Validity::Future;
+    /// Uses a certificate that is valid from the beginning of the first year to the beginning of the second year.
+    pub fn valid_between(mut self, from: i32, until: i32) -> Self {
+        self.tls.valid_between = Some((from, until));
         self
     }
 
     /// Uses a certificate that is marked as a CA certificate (CA:TRUE), as `openssl req -x509` creates it.
-    #[must_use]
     pub fn with_ca_certificate(mut self) -> Self {
         self.tls.is_ca = true;
         self
     }
 
     /// Rejects clients that do not present a certificate.
-    #[must_use]
     pub fn asks_for_client_certificate(mut self) -> Self {
         self.tls.requires_client_certificate = true;
         self
     }
 
     /// Uses TLS 1.2 only.
-    #[must_use]
     pub fn tls12_only(mut self) -> Self {
         self.tls.only_tls12 = true;
         self
     }
 
     /// Uses HTTP/1.1 over TLS, never HTTP/2.
-    #[must_use]
     pub fn http1_only(mut self) -> Self {
         self.protocols = vec!["http/1.1"];
         self
     }
 
     /// Sets the maximum number of concurrent streams of an HTTP/2 connection; further streams are refused.
-    #[must_use]
     pub fn max_streams(mut self, count: u32) -> Self {
         self.max_streams = count;
         self
     }
 
     /// Serves HTTP/2 clients frame by frame with `peer`; the script then applies to HTTP/1.1 only.
-    #[must_use]
     pub fn frames(mut self, peer: Peer) -> Self {
         self.peer = Some(peer);
         self
@@ -269,7 +238,6 @@ impl Builder {
     ///
     /// # Panics
     /// Panics if the address cannot be bound, or the system cannot start a thread.
-    #[must_use]
     pub fn start(self) -> Receiver {
         let tls = (!self.tls.names.is_empty()).then(|| Tls::new(&self.tls, &self.protocols));
         let listener = StdListener::bind(self.address).expect("a loopback address to listen on");

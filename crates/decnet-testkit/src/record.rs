@@ -35,14 +35,13 @@ pub struct Request {
 
 impl Request {
     /// Returns a header's value, or an empty text if it is missing or not text.
-    #[must_use]
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
     }
 }
 
 /// State that a receiver shares with its connections.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Record {
     script: Mutex<(Script, usize)>,
     requests: Mutex<Vec<Request>>,
@@ -105,9 +104,8 @@ impl Record {
     pub(crate) async fn until(&self, timeout: Duration, holds: impl Fn() -> bool) -> bool {
         let wait = async {
             loop {
+                // Gets the notifications from now on, before it is polled.
                 let changed = self.changed_async.notified();
-                tokio::pin!(changed);
-                changed.as_mut().enable();
                 if holds() {
                     return;
                 }

@@ -1,6 +1,5 @@
 //! The steps of a receiver.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,14 +16,8 @@ pub enum Step {
     Hang,
     /// Resets the connection (TCP RST).
     Reset,
-    /// Closes the connection within the reply's headers.
-    CloseMidHeaders,
-    /// Sends a 200 with a content length of 100 and half of the body, and closes the connection.
-    CloseMidBody,
-    /// Sends these bytes instead of a reply, and closes the connection.
-    Garbage(Bytes),
-    /// Sends these bytes instead of a reply, and keeps the connection open.
-    Raw(Bytes),
+    /// Sends these bytes instead of a reply, such as a part of a reply, and closes the connection.
+    Close(Bytes),
     /// Sends `reply`, later also `rest`, and keeps the connection open. `rest` is counted like a huge body.
     Late {
         /// A reply, byte for byte.
@@ -36,10 +29,8 @@ pub enum Step {
     },
     /// Sends the first bytes, then repeats the second bytes; these are counted like a huge body.
     Endless(Bytes, Bytes),
-    /// Sends a 200 byte by byte, one per interval.
-    DripHead(Duration),
-    /// Sends the head of a 200 at once, and its body of 1,000 bytes byte by byte, one per interval.
-    DripBody(Duration),
+    /// Sends the first bytes at once and the second bytes byte by byte, one per interval, and closes the connection.
+    Drip(Bytes, Bytes, Duration),
     /// Sends a 200 with a body of this many bytes.
     Huge(u64),
     /// Sends a 200 with a header of this many bytes.
@@ -48,6 +39,7 @@ pub enum Step {
 
 /// A proper reply, created by [`reply`].
 #[derive(Debug, Clone)]
+#[must_use]
 pub struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
@@ -58,55 +50,47 @@ pub struct Reply {
 }
 
 /// Creates a reply with this status, without a body and without optional headers.
-#[must_use]
 pub fn reply(status: u16) -> Reply {
     let (headers, body, delay) = (Vec::new(), Bytes::new(), Duration::ZERO);
     Reply { status, headers, body, delay, interim: false, close: false }
 }
 
 /// Creates a redirect (302) to a URL.
-#[must_use]
 pub fn redirect(to: &str) -> Reply {
     reply(302).header("location", to)
 }
 
 impl Reply {
     /// Adds a header.
-    #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
     /// Sets the body.
-    #[must_use]
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self
     }
 
     /// Adds `Retry-After`: seconds or a date.
-    #[must_use]
     pub fn retry_after(self, value: &str) -> Self {
         self.header("retry-after", value)
     }
 
     /// Delays the reply.
-    #[must_use]
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
     /// Sends `100 Continue` before the reply (HTTP/1.1).
-    #[must_use]
     pub fn interim(mut self) -> Self {
         self.interim = true;
         self
     }
 
     /// Closes the connection after the reply without announcing it (HTTP/1.1).
-    #[must_use]
     pub fn then_close(mut self) -> Self {
         self.close = true;
         self
@@ -124,21 +108,15 @@ type Select = dyn Fn(usize, &Request) -> Step + Send + Sync;
 
 /// The sequence of steps of a receiver: a function of the number of a request and of the request itself.
 #[derive(Clone)]
+#[must_use]
 pub struct Script(Arc<Select>);
 
 impl Script {
-    /// Creates a script with the same step for every request.
-    #[must_use]
-    pub fn always(step: impl Into<Step>) -> Self {
-        Self::steps([step.into()])
-    }
-
-    /// Creates a script with one step per request, in the order of arrival over all connections. The last
+    /// Creates a script with one step per request, in the order of arrival across all connections. The last
     /// step repeats.
     ///
     /// # Panics
     /// Panics if there are no steps.
-    #[must_use]
     pub fn steps(steps: impl IntoIterator<Item = Step>) -> Self {
         let steps: Vec<Step> = steps.into_iter().collect();
         assert!(!steps.is_empty(), "a script has at least one step");
@@ -146,7 +124,6 @@ impl Script {
     }
 
     /// Creates a script in which a function chooses the step.
-    #[must_use]
     pub fn by(choice: impl Fn(&Request) -> Step + Send + Sync + 'static) -> Self {
         Self(Arc::new(move |_, request| choice(request)))
     }
@@ -157,21 +134,16 @@ impl Script {
     }
 }
 
+/// Creates a script with the same step for every request.
 impl<T: Into<Step>> From<T> for Script {
     fn from(step: T) -> Self {
-        Self::always(step)
+        Self::steps([step.into()])
     }
 }
 
 impl Default for Script {
     /// Creates a script that always replies 200.
     fn default() -> Self {
-        Self::always(reply(200))
-    }
-}
-
-impl fmt::Debug for Script {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Script")
+        reply(200).into()
     }
 }

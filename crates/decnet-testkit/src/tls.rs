@@ -18,22 +18,14 @@ static SERIAL: AtomicU64 = AtomicU64::new(0);
 pub(crate) struct Settings {
     /// Host names or addresses in the certificate.
     pub(crate) names: Vec<String>,
-    pub(crate) validity: Validity,
+    /// The years at whose beginnings the validity of the certificate begins and ends; by default it is valid now.
+    pub(crate) valid_between: Option<(i32, i32)>,
     /// Whether the certificate is marked as a CA certificate (CA:TRUE).
     pub(crate) is_ca: bool,
     /// Whether clients must present a certificate.
     pub(crate) requires_client_certificate: bool,
     /// Whether to use TLS 1.2 only, instead of 1.2 and 1.3.
     pub(crate) only_tls12: bool,
-}
-
-/// The period in which a certificate is valid.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Validity {
-    #[default]
-    Now,
-    Past,
-    Future,
 }
 
 /// A certificate and its acceptor.
@@ -47,7 +39,6 @@ pub(crate) struct Tls {
 }
 
 /// Returns an acceptor with a new certificate for these names, and the certificate (PEM) that a client must trust.
-#[must_use]
 pub fn tls_acceptor(names: &[&str], protocols: &[&str]) -> (TlsAcceptor, String) {
     let names = names.iter().map(ToString::to_string).collect();
     let Tls { acceptor, pem, .. } = Tls::new(&Settings { names, ..Settings::default() }, protocols);
@@ -87,11 +78,9 @@ fn params(settings: &Settings) -> CertificateParams {
     params
         .distinguished_name
         .push(DnType::CommonName, format!("receiver {serial} of {}", std::process::id()));
-    (params.not_before, params.not_after) = match settings.validity {
-        Validity::Now => (params.not_before, params.not_after),
-        Validity::Past => (date_time_ymd(2000, 1, 1), date_time_ymd(2001, 1, 1)),
-        Validity::Future => (date_time_ymd(2999, 1, 1), date_time_ymd(3000, 1, 1)),
-    };
+    if let Some((from, until)) = settings.valid_between {
+        (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(until, 1, 1));
+    }
     if settings.is_ca {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     }

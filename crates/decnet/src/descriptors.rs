@@ -1,11 +1,11 @@
-//! The limit on open file descriptors, and the share of it for requests.
+//! The limit on open file descriptors, and the number of connections that it allows.
 
 use decnet_core::limits::{MAX_ENDPOINT_CONNECTIONS, MIN_SOCKETS_FRACTION, RESERVED_DESCRIPTORS};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Raises the soft limit on open files to the hard limit, and returns it. The usual soft limit of 1,024 exists only for
 /// programs that use `select`.
-pub(crate) fn raise_limit() -> usize {
+fn raise_limit() -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     let before = limit.current;
     if before != limit.maximum {
@@ -21,36 +21,22 @@ pub(crate) fn raise_limit() -> usize {
     limit.current.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// Returns the maximum number of sockets for requests: the limit less the files of the process and the `other_connections`
-/// of other parts of it, but at least a fraction of the limit. Warns if that is less than the configured `requests`.
-pub(crate) fn sockets_for(requests: usize, other_connections: usize) -> usize {
+/// Raises the limit on open files. Returns the number of `connections` that it allows in addition to the files of the
+/// process and the `other_connections` of its other parts: at least a fraction of the limit. Warns if this is less than `connections`.
+pub(crate) fn allow_connections(connections: usize, other_connections: usize) -> usize {
     let limit = raise_limit();
-    let sockets = share(limit, other_connections);
-    if sockets < requests {
+    let allowed = share(limit, other_connections);
+    if allowed < connections {
         tracing::warn!(
             limit,
-            needed = needed(requests, other_connections),
-            requests = sockets,
-            configured = requests,
-            "the limit on open files is too low for the configured concurrency, so fewer requests are in flight at once; \
-             raise LimitNOFILE= of the unit (ulimit -n)"
-        );
-    }
-    sockets
-}
-
-/// Raises the limit on open files, and warns if it is too low for `connections`.
-pub(crate) fn ensure_for(connections: usize) {
-    let (limit, needed) = (raise_limit(), needed(connections, 0));
-    if limit < needed {
-        tracing::warn!(
-            limit,
-            needed,
+            needed = needed(connections, other_connections),
+            allowed,
             connections,
-            "the limit on open files is too low for the maximum number of connections; raise LimitNOFILE= of the unit \
-             (ulimit -n)"
+            "the limit on open files is too low for the maximum number of connections, so fewer can be open at once; raise \
+             LimitNOFILE= of the unit (ulimit -n)"
         );
     }
+    allowed
 }
 
 fn share(limit: usize, other_connections: usize) -> usize {

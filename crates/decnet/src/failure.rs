@@ -23,24 +23,14 @@ impl Usage {
     }
 }
 
-/// A second signal arrived before the first was handled.
+/// The end of a run with this exit code. The reason has already been reported.
 #[derive(Debug, thiserror::Error)]
-#[error("stopped at once by a second signal")]
-pub(crate) struct Interrupted {
-    /// 128 plus the signal's number.
-    pub(crate) exit_code: u8,
-}
+#[error("ended with exit code {0}")]
+pub(crate) struct Exit(pub(crate) u8);
 
-/// A failure that has already been reported; only the exit code is left.
-#[derive(Debug, thiserror::Error)]
-#[error("failed")]
-pub(crate) struct AlreadyReported;
-
-/// The failure of a child process that has reported the reason itself.
-#[derive(Debug, thiserror::Error)]
-#[error("ended with code {code}")]
-pub(crate) struct Exited {
-    pub(crate) code: u8,
+impl Exit {
+    /// A failure.
+    pub(crate) const FAILURE: Self = Self(1);
 }
 
 /// Reports an error, unless it was already reported or stdout is closed, and returns the exit code.
@@ -48,31 +38,19 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<StdoutClosed>() {
         return ExitCode::SUCCESS;
     }
-    if error.is::<AlreadyReported>() {
-        return ExitCode::FAILURE;
-    }
-    if let Some(Exited { code }) = error.downcast_ref() {
+    if let Some(Exit(code)) = error.downcast_ref() {
         return ExitCode::from(*code);
     }
     if let Some(error) = error.downcast_ref::<clap::Error>() {
         return clap(error);
     }
-    if let Some(Interrupted { exit_code }) = error.downcast_ref() {
-        output::say(&format!("decnet: {error}"));
-        return ExitCode::from(*exit_code);
-    }
     if let Some(Usage(problems)) = error.downcast_ref() {
-        problems.iter().for_each(|problem| output::say(&format!("decnet: {problem}")));
+        problems.iter().for_each(|problem| output::note(&format!("decnet: {problem}")));
         return ExitCode::from(USAGE);
     }
-    output::say(&format!("decnet: {}", format_error(error)));
-    if needs_operator(error) { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
-}
-
-/// Returns whether the queue's files need a decision of the operator.
-fn needs_operator(error: &anyhow::Error) -> bool {
+    output::note(&format!("decnet: {}", format_error(error)));
     let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<queue::Error>());
-    causes.any(queue::Error::needs_operator)
+    if causes.any(queue::Error::needs_operator) { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
 }
 
 /// Formats an error and its causes in one line, without causes that the line already contains.
@@ -101,7 +79,7 @@ fn clap(error: &clap::Error) -> ExitCode {
     let text = error.to_string();
     // clap prints colours, and repeats arguments unchanged.
     if error.use_stderr() && text.contains(|c| c != '\n' && is_hidden(c)) {
-        text.lines().for_each(output::say);
+        text.lines().for_each(output::note);
         return exit_code;
     }
     match error.print() {

@@ -19,44 +19,34 @@ pub(crate) fn indented(json: &[u8]) -> Option<String> {
 fn format_json(json: &[u8], indented: bool) -> Option<String> {
     let raw: &RawValue = serde_json::from_slice(json).ok()?;
     let mut out = String::with_capacity(json.len());
-    let (mut depth, mut is_open) = (0, false);
-    let mut rest = raw.get();
-    while let Some(first) = rest.chars().next() {
-        let (token, after) = rest.split_at(token_len(rest, first));
-        rest = after;
-        if first.is_ascii_whitespace() {
+    let (mut depth, mut is_open, mut in_string, mut is_escaped) = (0, false, false, false);
+    for character in raw.get().chars() {
+        if in_string {
+            in_string = character != '"' || is_escaped;
+            is_escaped = character == '\\' && !is_escaped;
+            out.push(character);
             continue;
         }
-        let closes = matches!(first, '}' | ']');
+        if character.is_ascii_whitespace() {
+            continue;
+        }
+        in_string = character == '"';
+        let closes = matches!(character, '}' | ']');
         depth -= usize::from(closes);
         // An empty list or object remains on its line.
         if indented && is_open != closes {
             break_line(&mut out, depth);
         }
-        is_open = matches!(first, '{' | '[');
+        is_open = matches!(character, '{' | '[');
         depth += usize::from(is_open);
-        out.push_str(token);
-        match first {
+        out.push(character);
+        match character {
             ':' if indented => out.push(' '),
             ',' if indented => break_line(&mut out, depth),
             _ => {}
         }
     }
     Some(out)
-}
-
-/// Returns the length in bytes of the first token: a whole string, or any other single character.
-fn token_len(text: &str, first: char) -> usize {
-    if first != '"' {
-        return first.len_utf8();
-    }
-    let mut is_escaped = false;
-    let is_end = |(_, byte): &(usize, u8)| {
-        let is_end = *byte == b'"' && !is_escaped;
-        is_escaped = *byte == b'\\' && !is_escaped;
-        is_end
-    };
-    text.bytes().enumerate().skip(1).find(is_end).map_or(text.len(), |(at, _)| at + 1)
 }
 
 fn break_line(out: &mut String, depth: usize) {

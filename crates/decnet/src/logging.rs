@@ -56,7 +56,7 @@ fn filter(log: &Log, default: &str, verbose: u8) -> String {
 }
 
 /// Writes message and fields of an event on one line, with hidden characters escaped, so that no call site has to escape
-/// names or errors from elsewhere.
+/// untrusted names or errors.
 #[derive(Default)]
 struct Escaped(DefaultFields);
 

@@ -17,6 +17,7 @@ mod process_env;
 mod receiver;
 mod run;
 mod signals;
+mod store;
 mod supervision;
 mod trust;
 mod units;
@@ -25,7 +26,8 @@ mod worker;
 use std::process::ExitCode;
 
 /// The allocator. Event buffers are allocated by the reading thread and freed by the committing thread, which is slow in the C
-/// library. SQLite uses it too. Huge pages are off: with them a few threads that allocate little take 2 MiB each.
+/// library. mimalloc overrides `malloc`, so SQLite uses it too. Huge pages are off: with them a few threads that allocate little
+/// take 2 MiB each.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,6 +1,7 @@
 //! A run of the program, from arguments to result.
 
 use std::ffi::OsString;
+use std::io::{IsTerminal as _, stderr, stdout};
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
@@ -10,8 +11,8 @@ use crate::commands::shared::detach;
 use crate::config::{self, Found};
 use crate::context::Context;
 use crate::failure::Usage;
-use crate::signals::Signals;
-use crate::{commands, logging, output, process_env};
+use crate::output::Paint;
+use crate::{commands, logging, output, process_env, signals};
 
 /// Parses the arguments, reads the configuration, and runs the command.
 ///
@@ -21,45 +22,29 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
     let mut inputs = process_env::inputs(cli::config_argument(arguments));
     let is_agent = config::find(&inputs).config.is_agent();
     let cli = Cli::parse_as(arguments, is_agent)?;
-    if cli.command.is_to_detach() {
+    if cli.command.must_detach() {
         return detach::start(arguments);
     }
     inputs.data_dir = cli.global.data_dir.clone();
-    inputs.serves_api = cli.command.serves_api();
+    inputs.uses = cli.command.uses();
     let no_color = inputs.environment.get("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colors = |is_terminal| output::has_colors(cli.global.color, no_color, is_terminal);
     let mut found = config::find(&inputs);
     match &cli.command {
         Command::Completions(args) => return commands::completions::run(args),
         Command::Docs(args) => return commands::docs::run(args),
         _ => {}
     }
-    let color = cli.global.color.for_stderr(no_color);
     let default_level = if cli.command.is_daemon() { "info" } else { "warn" };
-    logging::start(&found.config.log, default_level, cli.global.verbose, color)?;
-    if cli.command.looks_into_data() {
-        found.warn_of_closed_files();
-    }
-    if cli.command.sends() {
-        found.warn_of_proxies();
-    }
-    if cli.command.opens_catalog() {
-        found.settle_catalog(&inputs)?;
-    }
-    let is_temporary = matches!(&cli.command, Command::Serve(args) if args.is_temporary(&found.config));
-    if (cli.command.is_daemon() && !is_temporary) || matches!(cli.command, Command::Check(_)) {
-        found.warn_of_exposure();
+    logging::start(&found.config.log, default_level, cli.global.verbose, colors(stderr().is_terminal()))?;
+    if inputs.uses.catalog {
+        found.select_catalog(&inputs)?;
     }
     found.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    if let Some(closed) = found.config.closed_data_dir().filter(|_| cli.command.looks_into_data()) {
-        let (closed, taken) = (closed.display(), found.config.data_dir.display());
-        output::say(&format!(
-            "decnet: this user may not access {closed}, so {taken} is used; run with sudo to use the services' directory"
-        ));
-    }
     let context = Context {
         config: found.config.clone(),
         shutdown: CancellationToken::new(),
-        paint: cli.global.color.for_stdout(no_color),
+        paint: Paint::new(colors(stdout().is_terminal())),
     };
     run_until_signal(cli.command, found, &context)
 }
@@ -69,10 +54,11 @@ fn run_until_signal(command: Command, found: Found, context: &Context) -> anyhow
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start the async runtime")?;
     let result = runtime.block_on(async {
-        let signals = Signals::listen().context("cannot install the signal handlers")?;
+        let second_signal = signals::handle(context.shutdown.clone());
+        let second_signal = second_signal.context("cannot install the signal handlers")?;
         tokio::select! {
             result = dispatch(command, found, context) => result,
-            second = signals.second(context.shutdown.clone()) => Err(second.into()),
+            exit = second_signal => Err(exit.into()),
         }
     });
     // A thread that still waits for stdin must not delay the exit.

@@ -1,37 +1,31 @@
 //! SIGINT and SIGTERM: the first requests a clean stop, the second ends the process at once.
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::failure::Interrupted;
+use crate::failure::Exit;
+use crate::output;
 
-/// The handlers of the two signals.
-pub(crate) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    /// Installs the handlers. Needs a running runtime.
-    ///
-    /// # Errors
-    /// The operating system rejects a handler.
-    pub(crate) fn listen() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    /// Cancels `shutdown` at the first signal and returns at the second.
-    pub(crate) async fn second(mut self, shutdown: CancellationToken) -> Interrupted {
-        self.next().await;
-        shutdown.cancel();
-        Interrupted { exit_code: self.next().await }
-    }
-
-    /// Waits for a signal. Returns the shell's exit code for it: 128 plus its number.
-    async fn next(&mut self) -> u8 {
+/// Installs the handlers. The returned future cancels `shutdown` at the first signal and ends at the second, with the shell's
+/// exit code for it: 128 plus its number. Needs a running runtime.
+///
+/// # Errors
+/// The operating system rejects a handler.
+pub(crate) fn handle(shutdown: CancellationToken) -> io::Result<impl Future<Output = Exit>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut next = async move || {
         tokio::select! {
-            _ = self.interrupt.recv() => 130,
-            _ = self.terminate.recv() => 143,
+            _ = interrupt.recv() => Exit(130),
+            _ = terminate.recv() => Exit(143),
         }
-    }
+    };
+    Ok(async move {
+        next().await;
+        shutdown.cancel();
+        let exit = next().await;
+        output::note("decnet: stopped at once by a second signal");
+        exit
+    })
 }

@@ -41,8 +41,8 @@ impl Drop for Reporting {
 }
 
 impl Service {
-    /// Sends notifications from a task of this runtime. Its thread must be the one that does the work, so that a thread that
-    /// hangs sends nothing.
+    /// Sends notifications from a task of this runtime. It must be the runtime that does the work, so that no
+    /// notification is sent if its thread hangs.
     pub(crate) fn report(self, shutdown: CancellationToken) -> Reporting {
         let is_managed = std::env::var_os("NOTIFY_SOCKET").is_some();
         Reporting(is_managed.then(|| tokio::spawn(self.run(shutdown))))
@@ -74,7 +74,7 @@ impl Service {
         }
         manager
             .notify(&[NotifyState::Stopping, NotifyState::Status("stopping: finishing requests in flight")]);
-        // The shutdown has its own time limit; until then this thread's progress is the sign of life.
+        // The shutdown has its own time limit; until then the progress of this thread is the liveness signal.
         loop {
             manager.notify(&[NotifyState::Watchdog]);
             if self.is_saving.as_ref().is_some_and(|is_saving| *is_saving.borrow()) {
@@ -100,13 +100,13 @@ fn extension() -> NotifyState<'static> {
     NotifyState::ExtendTimeoutUsec(u32::try_from(STOP_TIMEOUT_EXTENSION.as_micros()).unwrap_or(u32::MAX))
 }
 
-/// Returns the notification interval: a third of the watchdog timeout, so that one late notification is harmless, at most
-/// the status interval, and long enough for a live loop to beat in between.
+/// Returns the notification interval: a third of the watchdog timeout, so that a late notification is harmless, at most
+/// the status interval, and long enough for a live loop to turn in between.
 fn interval_of(watchdog: Option<Duration>) -> Duration {
     watchdog.map_or(STATUS_INTERVAL, |allowed| (allowed / 3).clamp(2 * LIVENESS_INTERVAL, STATUS_INTERVAL))
 }
 
-/// Returns whether every loop has turned since the previous check.
+/// Returns whether every loop has made progress since the previous check.
 fn has_advanced(previous: &[u64], now: &[u64]) -> bool {
     previous.iter().zip(now).all(|(previous, now)| previous < now)
 }

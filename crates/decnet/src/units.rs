@@ -2,19 +2,29 @@
 
 use std::path::{Path, PathBuf};
 
+/// The worker's unit, which has all settings.
+pub(crate) const WORKER: &str = "decnet-webhook.service";
+/// The units of all services.
+const SERVICES: [&str; 3] = ["decnet-bus.service", WORKER, "decnet-api.service"];
 /// The directory of the administrator's units and drop-ins.
 pub(crate) const ADMINISTRATORS: &str = "/etc/systemd/system";
 /// The directories of packages' units; the administrator's units override them.
 pub(crate) const PACKAGES: [&str; 2] = ["/usr/lib/systemd/system", "/lib/systemd/system"];
 
 /// Returns every directory of units, highest priority first.
-pub(crate) fn places() -> Vec<PathBuf> {
+pub(crate) fn directories() -> Vec<PathBuf> {
     std::iter::once(ADMINISTRATORS).chain(PACKAGES).map(PathBuf::from).collect()
 }
 
 /// Returns the file of a unit with the highest priority.
-pub(crate) fn find(places: &[PathBuf], name: &str) -> Option<PathBuf> {
-    places.iter().map(|place| place.join(name)).find(|unit| unit.is_file())
+pub(crate) fn find(directories: &[PathBuf], name: &str) -> Option<PathBuf> {
+    directories.iter().map(|directory| directory.join(name)).find(|unit| unit.is_file())
+}
+
+/// Returns the file and the text of each service's unit that can be read.
+pub(crate) fn services(directories: &[PathBuf]) -> impl Iterator<Item = (PathBuf, String)> {
+    let files = SERVICES.iter().filter_map(|name| find(directories, name));
+    files.filter_map(|file| std::fs::read_to_string(&file).ok().map(|text| (file, text)))
 }
 
 /// Returns the values of a key in a unit in order, each with its line number from 1.
@@ -53,12 +63,12 @@ mod tests {
     #[test]
     fn administrators_unit_overrides_the_package_unit() {
         let dir = tempfile::tempdir().unwrap();
-        let places = ["etc", "lib"].map(|name| dir.path().join(name));
-        assert_eq!(find(&places, "a.service"), None);
-        for place in places.iter().rev() {
-            std::fs::create_dir(place).unwrap();
-            std::fs::write(place.join("a.service"), "").unwrap();
-            assert_eq!(find(&places, "a.service"), Some(place.join("a.service")));
+        let directories = ["etc", "lib"].map(|name| dir.path().join(name));
+        assert_eq!(find(&directories, "a.service"), None);
+        for directory in directories.iter().rev() {
+            std::fs::create_dir(directory).unwrap();
+            std::fs::write(directory.join("a.service"), "").unwrap();
+            assert_eq!(find(&directories, "a.service"), Some(directory.join("a.service")));
         }
     }
 }

@@ -52,6 +52,15 @@ enum Kind {
     Instructions,
 }
 
+/// Counts the figures of one kind.
+type Count = fn() -> Result<Counted>;
+
+const COUNTS: [(Kind, Count); 3] = [
+    (Kind::Allocations, allocations::count),
+    (Kind::Syscalls, syscalls::count),
+    (Kind::Instructions, instructions::count),
+];
+
 /// A counted value.
 #[derive(Debug, Clone, PartialEq)]
 struct Figure {
@@ -77,11 +86,8 @@ pub(crate) fn run(options: &Options, out: &mut impl Write) -> Result<ExitCode> {
     let mut ceilings = Ceilings::load()?;
     let mut figures = Vec::new();
     for round in 0..options.rounds.unwrap_or(if options.tighten { ROUNDS_TO_TIGHTEN } else { 1 }) {
-        for kind in [Kind::Allocations, Kind::Syscalls, Kind::Instructions] {
-            if options.only.is_some_and(|only| only != kind) {
-                continue;
-            }
-            match count(kind)? {
+        for (_, count) in COUNTS.iter().filter(|(kind, _)| options.only.is_none_or(|only| only == *kind)) {
+            match count()? {
                 Counted::Figures(counted) => keep_largest(&mut figures, counted),
                 Counted::Skipped(why) if round == 0 => writeln!(out, "skipped: {why}")?,
                 Counted::Skipped(_) => {}
@@ -92,14 +98,6 @@ pub(crate) fn run(options: &Options, out: &mut impl Write) -> Result<ExitCode> {
         ceilings.lower(&figures)?;
     }
     Ok(if ceilings.compare(&figures, out)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn count(kind: Kind) -> Result<Counted> {
-    match kind {
-        Kind::Allocations => allocations::count(),
-        Kind::Syscalls => syscalls::count(),
-        Kind::Instructions => instructions::count(),
-    }
 }
 
 fn keep_largest(figures: &mut Vec<Figure>, counted: Vec<Figure>) {

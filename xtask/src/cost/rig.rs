@@ -32,8 +32,8 @@ impl Rig {
     pub(super) fn start() -> Result<(Self, Built)> {
         let built = Built::by("test --workspace --no-run --locked --quiet")?;
         let decnet = built.executable("bin", "decnet")?;
-        let beside = decnet.parent().context("the path of decnet has no parent directory")?;
-        let directory = TempDir::with_prefix_in("cost-", beside)?;
+        let parent = decnet.parent().context("the path of decnet has no parent directory")?;
+        let directory = TempDir::with_prefix_in("cost-", parent)?;
         let mut bus = Process::start(command(&decnet, directory.path()).arg("bus").stderr(Stdio::piped()))?;
         wait_for_line(&mut bus, "the bus is listening")?;
         let mut receive = command(&decnet, directory.path());

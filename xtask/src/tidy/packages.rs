@@ -1,89 +1,76 @@
-//! The crates of the workspace and their dependencies, as reported by cargo.
+//! The workspace with its crates and their dependencies, as reported by cargo.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use crate::build::cargo;
 
-/// A crate of the workspace.
-#[derive(Debug, Default)]
+/// A cargo workspace.
+#[derive(Deserialize)]
+pub(crate) struct Workspace {
+    #[serde(rename = "workspace_root")]
+    pub(crate) root: PathBuf,
+    pub(crate) packages: Vec<Package>,
+}
+
+/// A crate of the workspace. Its paths are relative to the root of the workspace.
+#[derive(Debug, Default, Deserialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
-    /// The crate's folder, relative to the root.
-    pub(crate) dir: String,
-    /// Root files of the targets (`src/lib.rs`, `tests/*.rs`, …), relative to the root.
-    pub(crate) roots: Vec<String>,
+    #[serde(rename = "manifest_path")]
+    pub(crate) manifest: PathBuf,
+    pub(crate) targets: Vec<Target>,
     pub(crate) dependencies: Vec<Dependency>,
 }
 
-/// A direct dependency, with the workspace's features merged in.
+/// A library, program, test, benchmark or example.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Target {
+    /// The root file, such as `src/lib.rs`.
+    pub(crate) src_path: PathBuf,
+}
+
+/// A direct dependency.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Dependency {
     pub(crate) name: String,
-    #[serde(default)]
-    pub(crate) features: Vec<String>,
-    #[serde(default)]
     pub(crate) optional: bool,
-    #[serde(default)]
     pub(crate) uses_default_features: bool,
     /// `None` in production code, otherwise `dev` or `build`.
     pub(crate) kind: Option<String>,
 }
 
+impl Workspace {
+    /// Loads the workspace around a directory, by default the current one, without network access.
+    pub(crate) fn load(directory: Option<&Path>) -> Result<Self> {
+        let mut cargo = cargo();
+        cargo.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]);
+        cargo.current_dir(directory.unwrap_or(Path::new(".")));
+        let output = cargo.output().context("cannot run cargo")?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "cargo metadata: {}", stderr.trim());
+        let mut workspace: Self = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
+        for package in &mut workspace.packages {
+            for path in package.targets.iter_mut().map(|target| &mut target.src_path) {
+                *path = path.strip_prefix(&workspace.root)?.to_owned();
+            }
+            package.manifest = package.manifest.strip_prefix(&workspace.root)?.to_owned();
+        }
+        Ok(workspace)
+    }
+}
+
+impl Package {
+    /// Returns the folder of the crate.
+    pub(crate) fn folder(&self) -> &Path {
+        self.manifest.parent().unwrap_or(Path::new(""))
+    }
+}
+
 impl Dependency {
     pub(crate) fn is_for_tests(&self) -> bool {
         self.kind.as_deref() == Some("dev")
-    }
-
-    #[cfg(test)]
-    pub(crate) fn of(name: &str, kind: Option<&str>, features: &[&str]) -> Self {
-        let features = features.iter().map(|feature| (*feature).to_owned()).collect();
-        let (name, kind) = (name.to_owned(), kind.map(str::to_owned));
-        Self { name, features, optional: false, uses_default_features: false, kind }
-    }
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<PackageMetadata>,
-    workspace_root: String,
-}
-
-#[derive(Deserialize)]
-struct PackageMetadata {
-    name: String,
-    manifest_path: String,
-    targets: Vec<Target>,
-    dependencies: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    src_path: String,
-}
-
-/// Loads the packages from cargo, without network access and without resolving versions.
-pub(crate) fn load(root: &Path) -> Result<Vec<Package>> {
-    let output = cargo()
-        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
-        .current_dir(root)
-        .output()
-        .context("cannot run cargo")?;
-    ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim());
-    let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
-    let Metadata { packages, workspace_root } = metadata;
-    Ok(packages.into_iter().map(|metadata| package(metadata, &workspace_root)).collect())
-}
-
-fn package(metadata: PackageMetadata, root: &str) -> Package {
-    let relative = |path: &str| path.strip_prefix(root).unwrap_or(path).trim_start_matches('/').to_owned();
-    let manifest = relative(&metadata.manifest_path);
-    Package {
-        name: metadata.name,
-        dir: manifest.trim_end_matches("Cargo.toml").trim_end_matches('/').to_owned(),
-        roots: metadata.targets.iter().map(|target| relative(&target.src_path)).collect(),
-        dependencies: metadata.dependencies,
     }
 }

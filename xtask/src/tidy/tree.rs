@@ -1,11 +1,12 @@
-//! The files of the repository, read once: those that git tracks, and new files that are not ignored.
+//! The files of the repository, read once.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+
+/// The hidden folders that belong to the repository.
+const HIDDEN: [&str; 3] = [".cargo", ".ci", ".config"];
 
 /// A file of the repository.
 #[derive(Debug)]
@@ -14,7 +15,6 @@ pub(crate) struct File {
     pub(crate) path: String,
     /// The text; empty if the file is not UTF-8, because no rule applies to such files.
     pub(crate) text: String,
-    pub(crate) executable: bool,
 }
 
 /// Every file of the repository.
@@ -22,31 +22,31 @@ pub(crate) struct File {
 pub(crate) struct Tree {
     files: Vec<File>,
     /// Paths of the files and of the folders that contain them.
-    paths: BTreeSet<String>,
+    paths: BTreeSet<PathBuf>,
 }
 
 impl Tree {
-    /// Reads the files that git tracks and those that are new and not ignored, so that a file is checked
-    /// before its commit. Without git (an unpacked archive), it reads every file outside `target` and hidden
-    /// folders.
+    /// Reads every file outside `target`, `.git` and foreign hidden folders. New files are included, so that they are checked before
+    /// their commit. The repository may be an unpacked archive.
     pub(crate) fn load(root: &Path) -> Result<Self> {
-        let listed = if root.join(".git").exists() { listed_by_git(root)? } else { walked(root)? };
-        let mut files = Vec::new();
-        for path in listed {
-            let full_path = root.join(&path);
-            // A deleted file stays listed until the deletion is staged.
-            if full_path.is_file() {
-                files.push(read(path, &full_path)?);
+        let (mut files, mut folders) = (Vec::new(), vec![root.to_path_buf()]);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder)? {
+                let path = entry?.path();
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let is_foreign_folder = name.starts_with('.') && path.is_dir() && !HIDDEN.contains(&&*name);
+                if is_foreign_folder || name == "target" || name == ".git" {
+                    continue;
+                }
+                if path.is_dir() { folders.push(path) } else { files.push(read(root, &path)?) }
             }
         }
         Ok(Self::new(files))
     }
 
     fn new(files: Vec<File>) -> Self {
-        let ancestors = |file: &File| {
-            let path = PathBuf::from(&file.path);
-            path.ancestors().map(|dir| dir.to_string_lossy().into_owned()).collect::<Vec<_>>()
-        };
+        let ancestors =
+            |file: &File| Path::new(&file.path).ancestors().map(Path::to_owned).collect::<Vec<_>>();
         let paths = files.iter().flat_map(ancestors).collect();
         Self { files, paths }
     }
@@ -55,8 +55,8 @@ impl Tree {
         self.files.iter()
     }
 
-    pub(crate) fn file(&self, path: &str) -> Option<&File> {
-        self.files.iter().find(|file| file.path == path)
+    pub(crate) fn file(&self, path: &Path) -> Option<&File> {
+        self.files.iter().find(|file| Path::new(&file.path) == path)
     }
 
     /// Returns the files whose name ends in `extension`, given with its dot.
@@ -65,60 +65,32 @@ impl Tree {
     }
 
     /// Returns whether `path` is a file or a folder. The empty path is the root.
-    pub(crate) fn has(&self, path: &str) -> bool {
-        path.is_empty() || self.paths.contains(path)
+    pub(crate) fn has(&self, path: &Path) -> bool {
+        path == Path::new("") || self.paths.contains(path)
+    }
+
+    /// Returns the files directly inside `folder`.
+    pub(crate) fn files_in(&self, folder: &Path) -> impl Iterator<Item = &File> {
+        self.files.iter().filter(move |file| Path::new(&file.path).parent() == Some(folder))
     }
 
     /// Returns the names of the folders directly inside `folder`.
-    pub(crate) fn folders_in(&self, folder: &str) -> BTreeSet<&str> {
-        let inside = self.files.iter().filter_map(|file| file.path.strip_prefix(folder)?.strip_prefix('/'));
-        inside.filter_map(|path| Some(path.split_once('/')?.0)).collect()
+    pub(crate) fn folders_in(&self, folder: &Path) -> BTreeSet<&str> {
+        let inside = self.files.iter().filter_map(|file| Path::new(&file.path).strip_prefix(folder).ok());
+        inside.filter_map(|path| path.to_str()?.split_once('/')).map(|(name, _)| name).collect()
     }
 
-    /// Returns a tree of plain files; a file whose name ends in `+x` is executable.
     #[cfg(test)]
     pub(crate) fn of(files: &[(&str, &str)]) -> Self {
-        let file = |(name, text): &(&str, &str)| File {
-            path: name.trim_end_matches("+x").to_owned(),
-            text: (*text).to_owned(),
-            executable: name.ends_with("+x"),
-        };
+        let file = |(path, text): &(&str, &str)| File { path: (*path).into(), text: (*text).into() };
         Self::new(files.iter().map(file).collect())
     }
 }
 
-fn read(path: String, full_path: &Path) -> Result<File> {
-    let bytes = std::fs::read(full_path).with_context(|| format!("cannot read {}", full_path.display()))?;
-    let executable = std::fs::metadata(full_path)?.permissions().mode() & 0o111 != 0;
-    Ok(File { path, text: String::from_utf8(bytes).unwrap_or_default(), executable })
-}
-
-fn listed_by_git(root: &Path) -> Result<Vec<String>> {
-    let listing = Command::new("git")
-        // A container often runs as another user than the owner of the clone. Listing files is harmless.
-        .args(["-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-        .current_dir(root)
-        .output()
-        .context("cannot run git: install it")?;
-    ensure!(listing.status.success(), "git ls-files: {}", String::from_utf8_lossy(&listing.stderr).trim());
-    let listed = String::from_utf8(listing.stdout).context("a file name is not UTF-8")?;
-    Ok(listed.split_terminator('\0').map(str::to_owned).collect())
-}
-
-fn walked(root: &Path) -> Result<Vec<String>> {
-    let (mut found, mut folders) = (Vec::new(), vec![root.to_path_buf()]);
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder)? {
-            let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if !path.is_dir() {
-                found.push(path.strip_prefix(root)?.to_string_lossy().into_owned());
-            } else if name != "target" && (!name.starts_with('.') || name == ".ci") {
-                folders.push(path);
-            }
-        }
-    }
-    Ok(found)
+fn read(root: &Path, path: &Path) -> Result<File> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let path = path.strip_prefix(root)?.to_string_lossy().into_owned();
+    Ok(File { path, text: String::from_utf8(bytes).unwrap_or_default() })
 }
 
 #[cfg(test)]
@@ -128,19 +100,23 @@ mod tests {
     #[test]
     fn folders_are_matched_by_whole_names() {
         let tree = Tree::of(&[("src/bus/mod.rs", ""), ("src/business.rs", ""), ("README.md", "")]);
-        assert!(tree.has("src/bus") && tree.has("src") && tree.has(""));
-        assert!(!tree.has("bus"));
-        assert_eq!(tree.folders_in("src"), BTreeSet::from(["bus"]));
+        for path in ["src/bus", "src", ""] {
+            assert!(tree.has(Path::new(path)), "{path}");
+        }
+        assert!(!tree.has(Path::new("bus")));
+        assert_eq!(tree.folders_in(Path::new("src")), BTreeSet::from(["bus"]));
     }
 
     #[test]
-    fn archive_without_git_is_read() {
+    fn built_and_hidden_files_are_skipped() {
         let root = tempfile::tempdir().unwrap();
-        for folder in ["src", "target/debug", ".hidden"] {
+        std::fs::write(root.path().join(".git"), "gitdir: elsewhere").unwrap();
+        for folder in ["src", "target/debug", ".hidden", ".ci"] {
             std::fs::create_dir_all(root.path().join(folder)).unwrap();
             std::fs::write(root.path().join(folder).join("a.rs"), "").unwrap();
         }
         let tree = Tree::load(root.path()).unwrap();
-        assert_eq!(tree.files().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["src/a.rs"]);
+        let paths: BTreeSet<&str> = tree.files().map(|file| file.path.as_str()).collect();
+        assert_eq!(paths, BTreeSet::from([".ci/a.rs", "src/a.rs"]));
     }
 }

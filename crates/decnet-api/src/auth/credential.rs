@@ -8,7 +8,7 @@ use decnet_core::access::ApiToken;
 pub(super) enum Credential<'a> {
     /// No `Authorization` header.
     None,
-    /// A well-formed token of ours; the catalog decides whether it is valid.
+    /// A well-formed API token; the catalog decides whether it is valid.
     Token(ApiToken),
     /// Possibly a session of DECNET's dashboard.
     Session(&'a str),

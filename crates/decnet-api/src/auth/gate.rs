@@ -174,8 +174,8 @@ async fn session_principal(
 /// Returns the scopes of a session with a valid signature, by DECNET's rules, or `None` if its user must change the password
 /// first.
 ///
-/// A catalog without users is not DECNET's. It has no role to look up, so only a session whose token contains the role
-/// `admin`, which DECNET's own do not, has a scope.
+/// A catalog without users does not belong to DECNET and has no roles. A session then has a scope only if its token contains
+/// the role `admin`, which DECNET's own tokens never do.
 fn scopes_of(session: &Session, claims: &Claims) -> Result<Option<Scopes>, Invalid> {
     let role = match session {
         Session::UnknownUser | Session::Revoked => return Err(Invalid),

@@ -28,7 +28,7 @@ pub(crate) struct RateLimiter<K> {
 
 struct Inner<K> {
     each: HashMap<K, Window>,
-    /// The window shared by the keys that exceed the bound.
+    /// The window that all keys beyond the first `MAX_RATE_LIMITED_CLIENTS` keys share.
     others: Window,
     swept_at: Option<Instant>,
 }

@@ -79,7 +79,7 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, what).with(RETRY_AFTER, HeaderValue::from_static("5"))
     }
 
-    /// Returns a problem for a shortage that usually ends at once (503), with `Retry-After`.
+    /// Returns a problem for a shortage that usually ends within a second (503), with `Retry-After`.
     pub(crate) fn busy(what: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, what).with(RETRY_AFTER, HeaderValue::from_static("1"))
     }
@@ -167,7 +167,7 @@ pub(crate) fn is_decnets(path: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Returns whether a response is an error without a body of ours.
+/// Returns whether a response is an error that has no JSON or HTML body yet.
 fn is_bare_refusal(response: &Response) -> bool {
     let has_body = |value: &HeaderValue| {
         value.as_bytes().ends_with(b"json") || value.as_bytes().starts_with(b"text/html")

@@ -1,4 +1,4 @@
-//! Erasure of event contents: a job that continues in the background if it takes long.
+//! Erasure of event contents, as a job that may continue after the response.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,18 +16,18 @@ use super::{Reply, Routes};
 use crate::auth::Scope;
 use crate::body::Body;
 use crate::jobs::{End, Handle, Job, JobList};
-use crate::problem::{Details, Problem};
+use crate::problem::Problem;
 use crate::state::{Shared, State, now};
 
-/// The time for which the answer waits for the job to end.
-const WAIT: Duration = Duration::from_secs(20);
+/// The maximum time that the response waits for the end of the job.
+const MAX_WAIT: Duration = Duration::from_secs(20);
 const PATH: &str = "/api/v1/erasures";
 
 /// Target of an erasure: either `subscription` or `event_id`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Erasure {
-    /// UUID of a subscription, which may be deleted already. Everything sent or still to be sent to it is erased.
+    /// UUID of a subscription, which may be deleted already. All events that were sent or will be sent to it are erased.
     subscription: Option<String>,
     /// Id of an event. It is erased for all subscriptions.
     event_id: Option<String>,
@@ -36,22 +36,22 @@ struct Erasure {
     dry_run: bool,
 }
 
-/// Rows erased so far, or counted by a dry run.
+/// Numbers of rows erased so far, or counted by a dry run.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
 #[schema(as = ErasureProgress)]
 pub(crate) struct Progress {
-    /// Deliveries whose replies were erased.
+    /// Number of deliveries whose replies were erased.
     deliveries: u64,
     /// Number of erased deliveries that were not yet final and are abandoned.
     given_up: u64,
-    /// Events whose bodies were erased.
+    /// Number of events whose bodies were erased.
     events: u64,
-    /// Events that are kept because other subscriptions still receive them.
+    /// Number of events that are kept because other subscriptions still receive them.
     shared: u64,
-    /// Submitted events that no worker had admitted yet.
+    /// Number of erased events that were submitted and not yet admitted by a worker.
     submitted: u64,
-    /// Whether everything was erased and nothing of it is left in the queue's files. A concurrent reader can keep data in the
-    /// write-ahead log for longer: if this is false at the end, erase again.
+    /// Whether everything was erased and the queue's files no longer contain it. A concurrent reader can keep data in the
+    /// write-ahead log for longer: if this is false when the job has ended, start the erasure again.
     gone_from_disk: bool,
 }
 
@@ -64,14 +64,14 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 /// Erases event bodies and receivers' replies of a subscription or an event. Deliveries that are not yet final are abandoned;
-/// the records of all deliveries are kept. The answer is a job. If it takes more than 20 s, it continues in the background.
+/// the records of all deliveries are kept. The response is a job, which continues in the background if it takes more than 20 s.
 #[utoipa::path(post, path = "/api/v1/erasures", tag = "erasures", operation_id = "erase",
     request_body = Erasure,
     responses(
         (status = 200, body = Job<Progress>, description = "Done"),
         (status = 202, body = Job<Progress>, description = "Accepted; the job continues in the background",
             headers(("location" = String, description = "Path of the job"))),
-        (status = 404, body = Details, content_type = "application/problem+json", description = "The queue has no such subscription"),
+        (status = 404, description = "The queue has no such subscription"),
     ))]
 async fn erase(FromState(state): FromState<Shared>, Body(asked): Body<Erasure>) -> Result<Response, Problem> {
     let what = match (asked.subscription, asked.event_id) {
@@ -88,7 +88,7 @@ async fn erase(FromState(state): FromState<Shared>, Body(asked): Body<Erasure>) 
             ended.unwrap_or_else(|error| Err(Problem::internal("the erasure was aborted", &error)))
         })
     };
-    let job = state.erasures.start(dry_run, WAIT, run).await?;
+    let job = state.erasures.start(dry_run, MAX_WAIT, run).await?;
     Ok(if job.is_done() { Json(job).into_response() } else { job.accepted(PATH) })
 }
 
@@ -101,16 +101,14 @@ async fn list(FromState(state): FromState<Shared>) -> Json<JobList<Progress>> {
 
 /// Returns an erasure and its progress. The erasures that ended last are kept until the server stops.
 #[utoipa::path(get, path = "/api/v1/erasures/{id}", tag = "erasures", operation_id = "get_erasure",
-    params(("id" = String, Path)),
-    responses((status = 200, body = Job<Progress>), (status = 404, body = Details, content_type = "application/problem+json")))]
+    params(("id" = String, Path)), responses((status = 200, body = Job<Progress>)))]
 async fn get(FromState(state): FromState<Shared>, Path(id): Path<String>) -> Reply<Job<Progress>> {
     state.erasures.get(&id).map(Json)
 }
 
 /// Cancels an erasure. Erased data is not restored; start the erasure again to erase the rest.
 #[utoipa::path(delete, path = "/api/v1/erasures/{id}", tag = "erasures", operation_id = "cancel_erasure",
-    params(("id" = String, Path)),
-    responses((status = 200, body = Job<Progress>), (status = 404, body = Details, content_type = "application/problem+json")))]
+    params(("id" = String, Path)), responses((status = 200, body = Job<Progress>)))]
 async fn cancel(FromState(state): FromState<Shared>, Path(id): Path<String>) -> Reply<Job<Progress>> {
     state.erasures.cancel(&id).map(Json)
 }

@@ -6,6 +6,7 @@ pub(crate) mod erasures;
 mod events;
 mod explain;
 mod failures;
+mod pagination;
 mod receiver;
 pub(crate) mod redeliveries;
 mod subscriptions;
@@ -28,7 +29,7 @@ use crate::openapi::{self, BEARER};
 use crate::problem::Problem;
 use crate::state::Shared;
 
-/// A reply as JSON, or the problem that prevented it.
+/// A response as JSON, or the problem that prevented it.
 type Reply<T> = Result<Json<T>, Problem>;
 
 /// Routes and the OpenAPI document that describes them.
@@ -42,7 +43,9 @@ impl Routes {
     /// Adds routes that require a scope.
     pub(crate) fn guarded(self, scope: Scope, mut routes: UtoipaMethodRouter<Shared>) -> Self {
         document_scope(&mut routes, Some(scope));
-        let guard = from_fn(move |request: Request, next: Next| auth::require(scope, request, next));
+        let guard = from_fn(move |context: auth::RequestContext, request: Request, next: Next| {
+            auth::require(scope, context, request, next)
+        });
         Self(self.0.routes(routes.layer(guard)))
     }
 

@@ -17,7 +17,7 @@ use crate::state::Shared;
 /// The path of health checks.
 pub(crate) const HEALTH: &str = "/api/v1/health";
 
-/// The answer of a running process.
+/// The response of a running process.
 #[derive(Debug, Serialize, ToSchema)]
 struct Alive {
     /// Always `ok`.
@@ -47,7 +47,7 @@ pub(crate) struct Readiness {
     queue: bool,
     /// Whether a worker owns the queue.
     worker: bool,
-    /// Whether the bus answers. Without it events arrive over HTTP only, and the worker notices changes within a minute.
+    /// Whether the bus answers. Without the bus, events arrive only over HTTP, and the worker applies changes within a minute.
     bus: bool,
     /// The parts that do not work, with the reason.
     reasons: Vec<String>,

@@ -2,10 +2,9 @@
 
 use std::task::Poll;
 
+use axum::BoxError;
 use axum::body::Body;
 use axum::http::Request;
-use axum::http::uri::{PathAndQuery, Uri};
-use axum::{BoxError, Router};
 use decnet_core::limits::{API_HEAD_TIMEOUT, MAX_API_HEAD_BYTES, MAX_API_HEADERS};
 use futures_util::{StreamExt as _, stream};
 use http_body_util::BodyDataStream;
@@ -17,14 +16,14 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
-use super::Peer;
 use super::connection_limit::{BodyWait, ConnectionPermit};
+use super::{App, Peer};
 use crate::auth::Requester;
 
 pub(super) async fn serve(
     stream: TcpStream,
     peer: Peer,
-    router: Router,
+    app: App,
     permit: ConnectionPermit,
     shutdown: CancellationToken,
 ) {
@@ -33,29 +32,28 @@ pub(super) async fn serve(
         tracing::debug!(%error, "an API connection closed before its first request");
         return;
     }
-    let answer = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(|request: Request<Incoming>| {
         let requester = Requester::default();
         let guard = permit.begin_request(requester.clone());
         let body_wait = permit.body_wait(requester.clone());
         let mut request = request.map(|body| evictable(body, body_wait));
-        trim(request.uri_mut());
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(requester);
-        let mut router = router.clone();
+        let mut app = app.clone();
         async move {
-            // An evicted connection begins no request; its client sees the connection close without an answer.
+            // An evicted connection begins no request; its client sees the connection close without a response.
             let _guard = guard.ok_or(Evicted)?;
-            let Ok(response) = router.call(request).await;
+            let Ok(response) = app.call(request).await;
             Ok::<_, Evicted>(response)
         }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(API_HEAD_TIMEOUT);
     http.max_headers(MAX_API_HEADERS).max_buf_size(MAX_API_HEAD_BYTES);
-    // A client may half-close after its request and still expects the answer (RFC 9112, section 9.6). A full close looks
+    // A client may half-close after its request and still expects the response (RFC 9112, section 9.6). A full close looks
     // the same, so its request also runs to its end, within `API_REQUEST_TIMEOUT`.
     http.half_close(true);
-    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), answer));
+    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
     let served = tokio::select! {
         served = &mut connection => served,
         () = permit.evicted.cancelled() => return,
@@ -89,39 +87,4 @@ fn evictable(body: Incoming, mut body_wait: BodyWait) -> Body {
         }
         polled.map_err(BoxError::from)
     }))
-}
-
-/// Removes trailing slashes from a path: both forms name the same resource.
-fn trim(uri: &mut Uri) {
-    let path = uri.path().trim_end_matches('/');
-    if path.len() == uri.path().len() || path.is_empty() {
-        return;
-    }
-    let trimmed = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-    if let Ok(path_and_query) = PathAndQuery::try_from(trimmed) {
-        let mut parts = std::mem::take(uri).into_parts();
-        parts.path_and_query = Some(path_and_query);
-        *uri = Uri::from_parts(parts).unwrap_or_default();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn trailing_slash_makes_no_difference() {
-        for (given, meant) in [
-            ("/api/v1/webhooks/", "/api/v1/webhooks"),
-            ("/a//?b=/", "/a?b=/"),
-            ("/a?b/", "/a?b/"),
-            ("/", "/"),
-            ("//", "//"),
-            ("http://h/a/", "http://h/a"),
-        ] {
-            let mut uri = given.parse().unwrap();
-            trim(&mut uri);
-            assert_eq!(uri.to_string(), meant);
-        }
-    }
 }

@@ -39,7 +39,7 @@ struct Connection {
 /// The party that a connection counts against.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Holder {
-    /// The network of a client without a valid credential in its last request, if there was one.
+    /// The client's network, if its last request had no valid credential or it has not sent a request yet.
     Network(Network),
     /// The owner of the valid credential in the last request.
     Principal(PrincipalId),
@@ -54,9 +54,12 @@ pub(super) struct ConnectionPermit {
 }
 
 impl ConnectionLimit {
-    /// Waits for a permit: a free one, else that of an evicted connection that waits for its client, else the next released
-    /// permit. Connections whose last request had a valid credential are evicted last, up to [`MAX_API_PROVEN_CONNECTIONS`] of
-    /// them. Within a kind, the holder with most connections loses the connection that has waited longest.
+    /// Waits for a permit. If no permit is free, evicts a connection that waits for its client. If none waits, waits for the next
+    /// released permit.
+    ///
+    /// Connections whose last request had a valid credential are evicted last, unless there are more than
+    /// [`MAX_API_PROVEN_CONNECTIONS`] of them. Of the candidates, the holder with the most connections loses the connection that
+    /// has waited longest.
     pub(super) async fn acquire(&self, network: Network) -> ConnectionPermit {
         loop {
             let freed = self.0.freed.notified();

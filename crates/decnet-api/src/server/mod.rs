@@ -1,8 +1,8 @@
 //! The HTTP server: accepts connections, bounds them, and shuts them down gracefully.
 //!
-//! A slow client cannot block the server: a request's head must arrive within `API_HEAD_TIMEOUT`, its body and the answer
+//! A slow client cannot block the server: a request's head must arrive within `API_HEAD_TIMEOUT`, its body and the response
 //! within `API_REQUEST_TIMEOUT`, and an unauthorized request is rejected before its body is read. At the connection limit, a
-//! new connection evicts a connection that waits for a request, for a body, or for its client to read an answer
+//! new connection evicts a connection that waits for a request, for a body, or for its client to read a response
 //! ([`connection_limit`]). A request that reaches an evicted connection is never begun.
 
 mod connection;
@@ -14,18 +14,22 @@ use decnet_runtime::accept::Acceptor;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tower_http::normalize_path::NormalizePath;
 
 use self::connection_limit::ConnectionLimit;
 use crate::auth::Network;
+
+/// The routes of the API, which ignore trailing slashes in paths.
+pub(crate) type App = NormalizePath<Router>;
 
 /// The address that a request came from, as an extension of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) std::net::SocketAddr);
 
 /// Accepts connections until `shutdown`, then waits up to [`API_SHUTDOWN_GRACE`] for open connections.
-pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+pub(crate) async fn serve(mut listener: TcpListener, app: App, shutdown: CancellationToken) {
     let (limit, mut open) = (ConnectionLimit::default(), JoinSet::new());
-    let mut acceptor = Acceptor::new(listener, "API");
+    let mut acceptor = Acceptor::new(&mut listener, "API");
     loop {
         let (stream, peer) = tokio::select! {
             accepted = acceptor.accept() => accepted,
@@ -36,9 +40,9 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: Cance
             () = shutdown.cancelled() => break,
         };
         while open.try_join_next().is_some() {}
-        open.spawn(connection::serve(stream, Peer(peer), router.clone(), permit, shutdown.clone()));
+        open.spawn(connection::serve(stream, Peer(peer), app.clone(), permit, shutdown.clone()));
     }
-    drop(acceptor);
+    drop(listener);
     let finished = async { while open.join_next().await.is_some() {} };
     if tokio::time::timeout(API_SHUTDOWN_GRACE, finished).await.is_err() {
         tracing::warn!(open = open.len(), "closing API connections that did not finish in time");

@@ -36,8 +36,8 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) async fn prepare(options: &Options) -> Result<Self> {
         let own = std::env::current_exe()?;
-        let beside = own.parent().context("the path of the benchmark has no parent directory")?;
-        let parent = options.data_dir.as_deref().unwrap_or(beside);
+        let build = own.parent().context("the path of the benchmark has no parent directory")?;
+        let parent = options.data_dir.as_deref().unwrap_or(build);
         std::fs::create_dir_all(parent)?;
         ensure!(
             !disk::is_in_memory(parent)?,
@@ -46,7 +46,7 @@ impl Bench {
         );
         let directory = tempfile::Builder::new().prefix("bench-").tempdir_in(parent)?;
         let receiver = Receiver::start(directory.path(), 1, None).await?;
-        let program = beside.join("decnet");
+        let program = build.join("decnet");
         ensure!(
             program.is_file(),
             "{} does not exist; run the benchmark with cargo xtask bench",

@@ -38,10 +38,10 @@ pub(super) async fn many(bench: &mut Bench) -> Result<Measured> {
     let rounds = rounds(bench, &case).await?;
     let p99 = |round: &[Healthy; 2], which: usize| round[which].latencies.p99_us as f64;
     let ratio = median(rounds.iter().map(|round| p99(round, 1) / p99(round, 0)));
-    let [alone, beside] =
+    let [alone, disturbed] =
         [0, 1].map(|which| Unit::Micros.format(median(rounds.iter().map(|round| p99(round, which)))));
     let p99 = Figure::new("p99 of the 70 healthy receivers, ratio to p99 alone", ratio, Unit::Ratio)
-        .detail(format!("{beside}; alone {alone}"))
+        .detail(format!("{disturbed}; alone {alone}"))
         .target(targets::ISOLATION_P99);
     let mut measured = Measured { figures: vec![p99], ..Measured::default() };
     measured.figures.push(throughput(&rounds, "throughput of the healthy receivers, ratio to alone"));
@@ -62,7 +62,8 @@ pub(super) async fn neighbour(bench: &mut Bench) -> Result<Measured> {
     let figures = vec![throughput(&rounds, "throughput of the healthy receiver, ratio to alone")];
     let p99 = |run: &Healthy| Unit::Micros.format_whole(run.latencies.p99_us);
     let p99 = rounds.iter().map(|round| round.each_ref().map(p99));
-    let p99 = p99.map(|[alone, beside]| format!("{beside} (alone {alone})")).collect::<Vec<_>>().join(", ");
+    let p99 =
+        p99.map(|[alone, disturbed]| format!("{disturbed} (alone {alone})")).collect::<Vec<_>>().join(", ");
     let notes = vec![
         format!(
             "{} of {seconds} s at 5,000 events per second to each receiver; default settings",
@@ -75,7 +76,7 @@ pub(super) async fn neighbour(bench: &mut Bench) -> Result<Measured> {
 
 fn throughput(rounds: &[[Healthy; 2]], what: &str) -> Figure {
     let rate = |which: usize| median(rounds.iter().map(|round| round[which].result.per_second()));
-    let ratio = |[alone, beside]: &[Healthy; 2]| beside.result.per_second() / alone.result.per_second();
+    let ratio = |[alone, disturbed]: &[Healthy; 2]| disturbed.result.per_second() / alone.result.per_second();
     Figure::new(what, median(rounds.iter().map(ratio)), Unit::Ratio)
         .detail(format!("{}/s; alone {}/s", thousands(rate(1)), thousands(rate(0))))
         .target(targets::ISOLATION_RATE)

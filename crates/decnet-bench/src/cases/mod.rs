@@ -27,7 +27,7 @@ use crate::rig::machine;
 
 /// Connections of the bare sender, and requests in flight to one subscription.
 const IN_FLIGHT: usize = 64;
-/// Requests in flight over all subscriptions.
+/// Requests in flight across all subscriptions.
 const TOTAL_IN_FLIGHT: usize = 256;
 /// Prefix of every event's topic, and the pattern that matches all of them.
 const TOPIC: &str = "bench.event";

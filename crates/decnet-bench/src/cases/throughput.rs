@@ -46,9 +46,9 @@ pub(super) async fn cpu(bench: &mut Bench) -> Result<Measured> {
         let (worker, bare) = (over(|r| r.subject.cpu_per_100k()), over(|r| r.reference.cpu_per_100k()));
         let bus = over(|round| round.subject.per_100k(round.bus_cpu));
         let what = format!("CPU ratio to bare sender, fan-out {fan_out}");
-        let beside =
+        let detail =
             format!("{worker:.2} s per 100,000; bare sender {bare:.2} s; bus, not included, {bus:.2} s");
-        measured.figures.push(Figure::new(what, ratio, Unit::Ratio).detail(beside).target(targets::CPU));
+        measured.figures.push(Figure::new(what, ratio, Unit::Ratio).detail(detail).target(targets::CPU));
     }
     measured.notes.push("from the runs of rows 1 and 2".into());
     Ok(measured)
@@ -62,10 +62,10 @@ pub(super) fn add_ratio(measured: &mut Measured, rounds: &[Round], label: &str, 
     let lowest = rounds.iter().map(of).fold(f64::INFINITY, f64::min);
     let highest = rounds.iter().map(of).fold(0.0, f64::max);
     let [rate, bare] = [per_second, reference_per_second].map(|rate| Unit::PerSecond.format(rate));
-    let beside = format!("{rate}; bare sender {bare}; ratios {lowest:.2} to {highest:.2}");
+    let detail = format!("{rate}; bare sender {bare}; ratios {lowest:.2} to {highest:.2}");
     let name = format!("throughput ratio to bare sender, {label}");
     let ratio = Figure::new(name, median(rounds.iter().map(of)), Unit::Ratio);
-    measured.figures.push(ratio.detail(beside).target(target));
+    measured.figures.push(ratio.detail(detail).target(target));
     measured.bars.push(Bar { label: label.into(), per_second, reference_per_second });
 }
 

@@ -6,13 +6,11 @@ use serde::{Deserialize, Serialize};
 /// A measured figure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Figure {
-    #[serde(rename = "what")]
     pub(crate) name: String,
-    #[serde(rename = "seen")]
     pub(crate) value: f64,
     pub(crate) unit: Unit,
     /// Context in words, for example the reference's own rate or the speed of the disk.
-    #[serde(rename = "beside", default, skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) detail: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<Target>,

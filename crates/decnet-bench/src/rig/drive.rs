@@ -32,27 +32,35 @@ pub(crate) async fn drive(
     load: Load,
 ) -> Result<LoadResult> {
     receiver.reset().await?;
-    let (owed, run) = (load.events * load.fan_out, load.start(&pipeline.socket)?);
+    let (expected, run) = (load.events * load.fan_out, load.start(&pipeline.socket)?);
     let published = run.finish(POLL, async || {
         pipeline.ensure_running()?;
         Ok(receiver.receipts().await?.requests)
     });
     let (published, receipts) = (published.await?, receiver.receipts().await?);
-    ensure!(receipts.requests == owed, "{} requests arrived for {owed} deliveries", receipts.requests);
+    ensure!(
+        receipts.requests == expected,
+        "{} requests arrived for {expected} deliveries",
+        receipts.requests
+    );
     let seconds = Duration::from_micros(receipts.last_us.saturating_sub(published.begun_us)).as_secs_f64();
     Ok(LoadResult { seconds, published, receipts })
 }
 
-/// Waits until `owed` deliveries of events that were published before have arrived.
-pub(crate) async fn drain(pipeline: &mut Pipeline, receiver: &mut Receiver, owed: u64) -> Result<Receipts> {
+/// Waits until `expected` deliveries of events that were published before have arrived.
+pub(crate) async fn drain(
+    pipeline: &mut Pipeline,
+    receiver: &mut Receiver,
+    expected: u64,
+) -> Result<Receipts> {
     let mut progress = Progress::default();
     loop {
         pipeline.ensure_running()?;
         let receipts = receiver.receipts().await?;
-        if receipts.requests >= owed {
+        if receipts.requests >= expected {
             return Ok(receipts);
         }
-        progress.record(receipts.requests, owed)?;
+        progress.record(receipts.requests, expected)?;
         tokio::time::sleep(POLL).await;
     }
 }

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -55,8 +54,8 @@ struct Shared {
     key: SigningKey,
 }
 
-/// Sends the requests and prints the rate to stdout as JSON.
-pub(crate) async fn run(options: &Options) -> Result<()> {
+/// Sends the requests and returns the rate.
+pub(crate) async fn run(options: &Options) -> Result<Rate> {
     machine::raise_file_limit()?;
     let tls = options.certificate.as_deref().map(tls::connector).transpose()?;
     let shared = Rc::new(Shared {
@@ -74,9 +73,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     let (begun, cpu) = (Instant::now(), CpuSample::of(std::process::id())?);
     round(&shared, options.requests, options.in_flight).await?;
     let (seconds, cpu_seconds) = (begun.elapsed().as_secs_f64(), cpu.elapsed()?.process);
-    let rate = Rate { deliveries: options.requests, seconds, cpu_seconds };
-    writeln!(std::io::stdout(), "{}", serde_json::to_string(&rate)?)?;
-    Ok(())
+    Ok(Rate { deliveries: options.requests, seconds, cpu_seconds })
 }
 
 async fn connect(receiver: SocketAddr, tls: Option<&TlsConnector>) -> Result<Connection> {

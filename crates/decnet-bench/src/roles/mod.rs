@@ -6,6 +6,7 @@ pub(crate) mod router;
 mod tls;
 
 use std::error::Error;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -28,6 +29,11 @@ pub(crate) enum Role {
     Router(router::Options),
 }
 
+/// Prints a result to stdout as one line of JSON.
+fn print(result: &impl Serialize) -> Result<()> {
+    Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string(result)?)?)
+}
+
 /// Starts HTTP/1.1 on a connection to a receiver.
 async fn start_http<B>(stream: impl AsyncRead + AsyncWrite + Unpin + 'static) -> Result<SendRequest<B>>
 where
@@ -43,8 +49,8 @@ impl Role {
     pub(crate) async fn perform(self) -> Result<()> {
         match self {
             Self::Receiver(options) => receiver::run(options).await,
-            Self::BareSender(options) => bare_sender::run(&options).await,
-            Self::Router(options) => router::run(&options),
+            Self::BareSender(options) => print(&bare_sender::run(&options).await?),
+            Self::Router(options) => print(&router::run(&options)?),
         }
     }
 

@@ -1,6 +1,5 @@
 //! The process of the receiver, and the client of its control port.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Role, start_http, tls};
+use super::{Role, print, start_http, tls};
 use crate::rig::{Process, machine};
 
 /// The ports and the certificate.
@@ -40,8 +39,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let listeners = (0..options.ports).map(|_| receiver::listen()).collect::<Result<Vec<_>, _>>()?;
     let control = receiver::listen()?;
     let receivers = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
-    let line = serde_json::to_string(&Addresses { control: control.local_addr()?, receivers })?;
-    writeln!(std::io::stdout(), "{line}")?;
+    print(&Addresses { control: control.local_addr()?, receivers })?;
     let receiver = receiver::Receiver::default();
     for listener in listeners {
         tokio::task::spawn_local(receiver.clone().accept(listener, tls.clone()));

@@ -1,7 +1,6 @@
 //! Routing alone on one core: the trie of patterns, and a linear scan for comparison.
 
 use std::hint::black_box;
-use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -19,7 +18,7 @@ const SCAN_ROUND: usize = 10;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Options {
     pub(crate) patterns: u32,
-    /// Seconds of routing, and again of scanning.
+    /// Seconds of routing, and as many seconds of scanning.
     pub(crate) seconds: u64,
 }
 
@@ -35,8 +34,8 @@ pub(crate) struct Routed {
     pub(crate) found_per_topic: f64,
 }
 
-/// Measures routing and scanning, and prints the result to stdout as JSON.
-pub(crate) fn run(options: &Options) -> Result<()> {
+/// Measures routing and scanning.
+pub(crate) fn run(options: &Options) -> Result<Routed> {
     let (patterns, topics) = (patterns(options.patterns)?, topics(options.patterns));
     let before = memory_of(std::process::id())?.now;
     let begun = Instant::now();
@@ -53,9 +52,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         black_box(patterns.iter().filter(|pattern| matches(pattern.as_str(), topic)).count());
     });
     let found_per_topic = all as f64 / routed as f64;
-    let routed = Routed { topics_per_second, scanned_per_second, build_ms, bytes, found_per_topic };
-    writeln!(std::io::stdout(), "{}", serde_json::to_string(&routed)?)?;
-    Ok(())
+    Ok(Routed { topics_per_second, scanned_per_second, build_ms, bytes, found_per_topic })
 }
 
 /// Returns the topics per second and the total number of topics.

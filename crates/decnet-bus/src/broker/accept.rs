@@ -21,7 +21,7 @@ const BYE: &[u8] = b"BYE\n\0\0\0\0";
 
 /// Accepts connections until `shutdown`, then waits for all of them to close.
 pub(super) async fn serve(
-    listener: &UnixListener,
+    listener: &mut UnixListener,
     users: &Users,
     hub: &Arc<Hub>,
     shutdown: &CancellationToken,

@@ -40,7 +40,8 @@ pub(super) enum End {
 pub(super) async fn serve(stream: UnixStream, peer: Peer, hub: Arc<Hub>, shutdown: CancellationToken) {
     let member = hub.join(peer);
     let (reader, mut writer) = stream.into_split();
-    // Outside the write loop, so that a half-written frame is completed when the bus stops, and known when the client leaves.
+    // Declared outside the write loop: when the bus stops, a half-written frame is completed, and when the client disconnects, the
+    // frames that it may not have read are known.
     let mut batch = Batch::default();
     let ended = tokio::select! {
         ended = read(reader, &member) => ended,

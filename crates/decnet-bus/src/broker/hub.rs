@@ -127,7 +127,7 @@ impl Hub {
         state.expire_inherited_patterns();
         if let Some(frame) = state.prepare(None, topic, &Publication { payload, kind }) {
             let connected = state.recipients().filter(|reader| !reader.session.is_detached());
-            connected.for_each(|reader| reader.outbound.push_own(frame.clone()));
+            connected.for_each(|reader| reader.outbound.add(|queue| queue.push_own(frame.clone())));
             state.relieve_memory();
         }
     }
@@ -275,7 +275,7 @@ impl State {
         {
             return Some(room);
         }
-        self.recipients().for_each(|reader| reader.outbound.push(frame.clone()));
+        self.recipients().for_each(|reader| reader.outbound.add(|queue| queue.push(frame.clone())));
         if topic == CHANGED_TOPIC {
             self.widen_recipients();
         }

@@ -72,7 +72,7 @@ mod tests {
     fn fill(state: &mut State, slot: Slot, mebibytes: usize) {
         let frame = Bytes::from(vec![0; MIB]);
         let outbound = &state.reader_mut(slot).outbound;
-        (0..mebibytes).for_each(|_| outbound.push(frame.clone()));
+        (0..mebibytes).for_each(|_| outbound.add(|queue| queue.push(frame.clone())));
     }
 
     /// One user has many readers with small queues; the other user has a single larger queue.

@@ -43,6 +43,7 @@ use std::time::{Duration, Instant};
 use decnet_core::limits::LIVENESS_INTERVAL;
 use decnet_core::topic::system_topics::BUS_HEALTH_TOPIC;
 use decnet_runtime::clock::now;
+use decnet_runtime::foreign_access::ForeignAccess;
 use decnet_runtime::liveness::Liveness;
 use tokio_util::sync::CancellationToken;
 
@@ -55,7 +56,7 @@ pub use self::lossless::{LOSSLESS_CLIENT_NAME, Lossless};
 pub use self::peer::Users;
 pub use self::timeouts::FrameTimeouts;
 
-/// The interval of `system.bus.health`, as DECNET's.
+/// The default interval of `system.bus.health`, as in DECNET.
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(10);
 const HEALTH_TYPE: &str = "\"bus.health\"";
 
@@ -65,7 +66,7 @@ pub struct Options {
     /// The path of the socket. Its directory must exist, belong to root or to this process's user, and be writable by its
     /// owner only. A directory `.decnet` is created with mode 0755.
     pub path: PathBuf,
-    /// The local group (`/etc/group`) that may connect besides the owner, if it exists.
+    /// The local group (`/etc/group`) that may connect in addition to the owner, if it exists.
     pub group: Option<String>,
     /// The interval of `system.bus.health` events, at least a millisecond.
     pub heartbeat: Duration,
@@ -103,28 +104,13 @@ pub enum Error {
         "the bus socket's directory {0} does not exist: create it, or let systemd do so (RuntimeDirectory=)"
     )]
     NoDirectory(PathBuf),
-    /// The group or other users could replace the socket.
-    #[error(
-        "the bus socket's directory {} is writable by its group or by others (mode {mode:04o}), who could replace the \
-         socket: choose a directory that only its owner can write to, or restrict this directory \
-         (chmod go-w)", .path.display()
-    )]
-    OpenDirectory {
-        /// The path of the directory.
-        path: PathBuf,
-        /// The mode of the directory.
-        mode: u32,
-    },
     /// Another user could replace the socket.
-    #[error(
-        "the bus socket's directory {} belongs to user {owner}, who could replace the socket: run the bus as that user, or \
-         choose a directory of your own", .path.display()
-    )]
+    #[error("another user could replace the bus socket: its directory {} {why}; or choose another directory", .path.display())]
     ForeignDirectory {
         /// The path of the directory.
         path: PathBuf,
-        /// The uid of its owner.
-        owner: u32,
+        /// The reason why another user can change its entries.
+        why: ForeignAccess,
     },
     /// A user that is to get lossless queues does not exist.
     #[error("user {0} does not exist in /etc/passwd: correct the name, or use the uid")]
@@ -142,7 +128,7 @@ pub enum Error {
     Starting(PathBuf),
     /// A file at the path is not a socket. It is not removed.
     #[error("{0} exists and is not a socket: move it away, or choose another path for the bus")]
-    NoSocket(PathBuf),
+    NotASocket(PathBuf),
     /// The path does not fit a UNIX socket address, which holds about 107 bytes.
     #[error(
         "the bus socket's path {0} is not a valid socket address (too long, or contains NUL): choose a shorter path"
@@ -190,13 +176,22 @@ impl Server {
         let Self { listener, file, options } = self;
         let in_use = |source| Error::Io { what: "serve", path: file.path().to_owned(), source };
         listener.set_nonblocking(true).map_err(in_use)?;
-        let listener = tokio::net::UnixListener::from_std(listener).map_err(in_use)?;
+        let mut listener = tokio::net::UnixListener::from_std(listener).map_err(in_use)?;
         tracing::info!(socket = %file.path().display(), pid = std::process::id(), "the bus is listening");
         let hub = Arc::new(Hub::new(options.lossless, options.timeouts));
+        let started = Instant::now();
+        let publish_health = || {
+            hub.publish_own(BUS_HEALTH_TOPIC, HEALTH_TYPE, &health(started.elapsed(), hub.counters.read()));
+        };
+        // Serving a client requires only that tasks are scheduled and that the hub's lock is available.
+        let record_liveness = || {
+            hub.await_lock();
+            options.liveness.record_turn();
+        };
         tokio::select! {
-            () = accept::serve(&listener, &options.users, &hub, &shutdown) => {}
-            () = beat(&hub, options.heartbeat.max(Duration::from_millis(1))) => {}
-            () = live(&hub, &options.liveness) => {}
+            () = accept::serve(&mut listener, &options.users, &hub, &shutdown) => {}
+            () = every(options.heartbeat.max(Duration::from_millis(1)), publish_health) => {}
+            () = every(LIVENESS_INTERVAL, record_liveness) => {}
         }
         drop(file);
         drop(listener);
@@ -205,14 +200,13 @@ impl Server {
     }
 }
 
-/// Publishes the bus's health at once and then at every interval.
-async fn beat(hub: &Hub, interval: Duration) {
-    let started = Instant::now();
+/// Calls `act` at once and then at every interval.
+async fn every(interval: Duration, act: impl Fn()) {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        hub.publish_own(BUS_HEALTH_TOPIC, HEALTH_TYPE, &health(started.elapsed(), hub.counters.read()));
+        act();
     }
 }
 
@@ -227,15 +221,4 @@ fn health(uptime: Duration, losses: Losses) -> String {
         now / 1_000_000,
         now % 1_000_000,
     )
-}
-
-/// Beats as long as this task is scheduled and the hub's lock is available, which is all that serving a client requires.
-async fn live(hub: &Hub, liveness: &Liveness) {
-    let mut ticks = tokio::time::interval(LIVENESS_INTERVAL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        hub.await_lock();
-        liveness.record_turn();
-    }
 }

@@ -74,24 +74,15 @@ impl Outbound {
         has_to_wait.then(|| self.changed())
     }
 
-    /// Appends a frame. If the queue is full, drops the oldest frames. Never waits.
-    pub(super) fn push(&self, frame: Bytes) {
-        self.add(1, |queue| queue.push(frame));
-    }
-
-    /// Works like [`Self::push`], but drops nothing while publishers wait for the reader: for the bus's own few events.
-    pub(super) fn push_own(&self, frame: Bytes) {
-        self.add(1, |queue| queue.push_own(frame));
-    }
-
-    /// Inserts frames before all others.
-    pub(super) fn prepend(&self, frames: VecDeque<Bytes>) {
-        self.add(frames.len(), |queue| queue.prepend(frames));
-    }
-
-    /// Inserts the frames of a predecessor before all others, as the beginning of the stream.
-    pub(super) fn inherit(&self, frames: VecDeque<Bytes>) {
-        self.add(frames.len(), |queue| queue.inherit(frames));
+    /// Adds frames to the queue, and wakes the writer if the queue was empty. Never waits.
+    pub(super) fn add(&self, add: impl FnOnce(&mut Queue)) {
+        let mut queue = self.queue();
+        let was_empty = queue.len() == 0;
+        add(&mut queue);
+        drop(queue);
+        if was_empty {
+            self.ready.notify_one();
+        }
     }
 
     /// Marks the reader as disconnected: publishers no longer wait for it.
@@ -107,14 +98,15 @@ impl Outbound {
         frames
     }
 
-    /// Waits for frames and moves the first of them to `batch`, which must be completely written. Cancel safe.
+    /// Waits for frames and moves the first of them to `batch`, whose earlier frames must all have been written. Cancel safe.
     pub(super) async fn take(&self, batch: &mut Batch) {
         while !self.try_take(batch) {
             self.ready.notified().await;
         }
     }
 
-    /// Moves a due notice and the first frames to `batch`, which must be completely written. Returns false if there are none.
+    /// Moves a due notice and the first frames to `batch`, whose earlier frames must all have been written. Returns false if
+    /// there is nothing to write.
     pub(super) fn try_take(&self, batch: &mut Batch) -> bool {
         let mut queue = self.queue();
         queue.written();
@@ -132,17 +124,6 @@ impl Outbound {
             self.changed.notify_waiters();
         }
         batch.has_remaining()
-    }
-
-    /// Adds frames, and wakes the writer if the queue was empty.
-    fn add(&self, frames: usize, add: impl FnOnce(&mut Queue)) {
-        let mut queue = self.queue();
-        add(&mut queue);
-        let was_empty = queue.len() <= frames;
-        drop(queue);
-        if was_empty {
-            self.ready.notify_one();
-        }
     }
 
     /// Locks the queue. Ignores poisoning: a panic while the lock was held leaves at worst a wrong count of bytes.

@@ -25,7 +25,7 @@ pub(super) enum Bound {
     /// Publishers wait for room; after `pause` the oldest frames are dropped, at once if it is zero.
     Lossless {
         /// The maximum size in bytes.
-        most: usize,
+        max_bytes: usize,
         pause: Duration,
         /// The bytes that the socket may hold: the frames written last are retained up to this size.
         in_socket: usize,
@@ -135,7 +135,7 @@ impl Queue {
         self.trim();
     }
 
-    /// Appends a frame, and drops none while publishers wait for the reader.
+    /// Appends an event of the bus itself. Unlike [`Self::push`], drops nothing while publishers wait for the reader.
     pub(super) fn push_own(&mut self, frame: Bytes) {
         self.append(frame);
         if !matches!(self.pressure, Pressure::Waiting { .. }) {
@@ -215,7 +215,9 @@ impl Queue {
     pub(super) fn has_room(&self, frame: &Bytes) -> bool {
         match self.bound {
             Bound::Ordinary => true,
-            Bound::Lossless { most, .. } => self.frames.is_empty() || self.bytes + cost(frame) <= most,
+            Bound::Lossless { max_bytes, .. } => {
+                self.frames.is_empty() || self.bytes + cost(frame) <= max_bytes
+            }
         }
     }
 
@@ -238,8 +240,8 @@ impl Queue {
 
     /// Returns whether there is room again; true once each time the queue stops being full.
     pub(super) fn take_relief(&mut self) -> bool {
-        let Bound::Lossless { most, .. } = self.bound else { return false };
-        let has_room = self.frames.is_empty() || self.bytes <= most - most / RESUME_PART;
+        let Bound::Lossless { max_bytes, .. } = self.bound else { return false };
+        let has_room = self.frames.is_empty() || self.bytes <= max_bytes - max_bytes / RESUME_PART;
         has_room && std::mem::replace(&mut self.pressure, Pressure::None) != Pressure::None
     }
 
@@ -276,7 +278,7 @@ impl Queue {
     fn is_over(&self) -> bool {
         match self.bound {
             Bound::Ordinary => self.frames.len() > MAX_OUTBOUND_FRAMES || self.memory() > MAX_OUTBOUND_BYTES,
-            Bound::Lossless { most, .. } => self.bytes > most,
+            Bound::Lossless { max_bytes, .. } => self.bytes > max_bytes,
         }
     }
 
@@ -331,9 +333,9 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const ROOM_FOR_TWO: usize = 3 << 20;
 
-    fn lossless(most: usize) -> Queue {
+    fn lossless(max_bytes: usize) -> Queue {
         let mut queue = Queue::new(Arc::default());
-        queue.rename("reader", Bound::Lossless { most, pause: 10 * SECOND, in_socket: 0 }, None);
+        queue.rename("reader", Bound::Lossless { max_bytes, pause: 10 * SECOND, in_socket: 0 }, None);
         queue
     }
 
@@ -384,7 +386,7 @@ mod tests {
         assert_eq!(counters.outbound_bytes(), one.memory() + other.memory());
         assert!(one.drop_older_half() > 2 << 20);
         assert_eq!(counters.outbound_bytes(), one.memory() + other.memory());
-        other.rename("lossless", Bound::Lossless { most: 9 << 20, pause: SECOND, in_socket: 0 }, None);
+        other.rename("lossless", Bound::Lossless { max_bytes: 9 << 20, pause: SECOND, in_socket: 0 }, None);
         assert_eq!(counters.outbound_bytes(), one.memory(), "lossless queues have bounds of their own");
         other.rename("ordinary", Bound::Ordinary, None);
         assert_eq!(other.clear().len(), 3);
@@ -411,10 +413,10 @@ mod tests {
 
     #[test]
     fn a_lossless_queue_is_bounded_in_bytes() {
-        let most = 20 << 20;
-        let mut queue = lossless(most);
+        let max_bytes = 20 << 20;
+        let mut queue = lossless(max_bytes);
         (0..25).for_each(|n| queue.push(large(n)));
-        assert!(queue.bytes <= most && queue.bytes > most - 2 * (1 << 20));
+        assert!(queue.bytes <= max_bytes && queue.bytes > max_bytes - 2 * (1 << 20));
         assert_eq!(first_bytes(&mut queue), (6..25).collect::<Vec<u8>>());
         assert_eq!(queue.bytes, 0);
     }
@@ -433,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn own_events_drop_nothing_while_publishers_wait() {
+    fn events_of_the_bus_drop_nothing_while_publishers_wait() {
         let mut queue = lossless(ROOM_FOR_TWO);
         (0..2).for_each(|n| queue.push(large(n)));
         assert!(queue.should_wait(Instant::now()));

@@ -1,6 +1,6 @@
 //! Finds the connections whose patterns match a topic. Patterns are compiled when that is cheaper than testing them.
 //!
-//! Compiling costs as much as there are patterns, so a change does not compile at once. A new pattern is first tested
+//! Compiling takes time proportional to the number of patterns, so a change is not compiled at once. A new pattern is first tested
 //! for each event; the matches of a connection that unsubscribed are checked against its remaining patterns. Once the
 //! number of tests reaches the cost of compiling, the patterns are compiled.
 

@@ -123,8 +123,8 @@ impl State {
             let why = format!("all {MAX_LOSSLESS_CONNECTIONS} lossless queues are taken");
             return self.deny(from, name, why);
         }
-        let Lossless { bytes: most, pause, .. } = self.lossless;
-        let bound = Bound::Lossless { most, pause, in_socket: shrink_send_buffer(socket) };
+        let Lossless { bytes: max_bytes, pause, .. } = self.lossless;
+        let bound = Bound::Lossless { max_bytes, pause, in_socket: shrink_send_buffer(socket) };
         let reader = self.reader_mut(from);
         reader.outbound.rename(name, bound, None);
         let socket = socket.try_clone_to_owned().ok();
@@ -190,7 +190,7 @@ impl State {
         let reader = self.reader_mut(successor);
         reader.inherited_at = Some(Instant::now());
         let events = kept.len();
-        reader.outbound.inherit(kept);
+        reader.outbound.add(|queue| queue.inherit(kept));
         if let Some(events_after) = events_after_change {
             self.widen_successor(successor, events_after, events);
         }
@@ -224,7 +224,7 @@ impl State {
         let ReaderSession::Lossless(Attached { name, .. }) = &reader.session else { return None };
         reader.session = ReaderSession::Detached { name: name.clone(), since: Instant::now() };
         reader.outbound.abandon();
-        reader.outbound.prepend(unread);
+        reader.outbound.add(|queue| queue.prepend(unread));
         let has_state = has_patterns || reader.outbound.queue().len() > 0;
         has_state.then(|| reader.outbound.changed())
     }

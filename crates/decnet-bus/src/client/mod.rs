@@ -1,9 +1,8 @@
-//! One connection to the bus, DECNET Webhook's or DECNET's.
+//! One connection to the bus, this project's or DECNET's.
 //!
 //! - [`Sender`]: publishes many events with one system call, and subscribes to patterns;
 //! - [`Receiver`]: returns all events of one read;
-//! - [`Client`]: both halves. Split it to receive in one task while another publishes. [`Client::confirm`] closes the
-//!   connection once the bus has read everything.
+//! - [`Client`]: both halves, which two tasks may use. [`Client::confirm`] closes the connection once the bus has read everything.
 
 mod receiver;
 mod sender;
@@ -15,7 +14,6 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::net::UnixStream;
 
-use crate::notice::{self, Notice};
 use crate::protocol::{EncodeError, FrameError, JsonError};
 use crate::received::Received;
 
@@ -73,31 +71,34 @@ pub enum Error {
     Reserved(Box<str>),
 }
 
+impl Error {
+    /// Returns whether no bus runs: the socket does not exist, or no process listens there.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        use io::ErrorKind::{ConnectionRefused, NotFound};
+        matches!(self, Self::Connect { source, .. } if matches!(source.kind(), NotFound | ConnectionRefused))
+    }
+}
+
 /// A connection that has sent its `HELLO`. Dropping it closes it; unflushed frames are discarded.
 #[derive(Debug)]
 pub struct Client {
-    sender: Sender,
-    receiver: Receiver,
+    /// The half that publishes and subscribes; enqueues many events before one flush.
+    pub sender: Sender,
+    /// The half that receives.
+    pub receiver: Receiver,
 }
 
 impl Client {
     /// Connects and sends `HELLO` with `name`, which the bus logs.
     ///
-    /// [`LOSSLESS_CLIENT_NAME`](crate::LOSSLESS_CLIENT_NAME) requests a lossless queue from DECNET Webhook's bus.
+    /// [`LOSSLESS_CLIENT_NAME`](crate::LOSSLESS_CLIENT_NAME) requests a lossless queue from this project's bus.
     ///
     /// # Errors
     /// [`Error::Connect`] if the socket does not accept connections, [`Error::Encode`] for a name that does not fit a header.
     /// If the bus refuses the connection, [`Error::Refused`] if that is already known; otherwise the first use fails.
     pub async fn connect(path: &Path, name: &str) -> Result<Self, Error> {
         Self::connect_with(path, name, &[]).await
-    }
-
-    /// Connects as [`Self::connect`] does and requests [notices](Self::notice). DECNET's bus sends no notices.
-    ///
-    /// # Errors
-    /// See [`Self::connect`].
-    pub async fn connect_with_notices(path: &Path, name: &str) -> Result<Self, Error> {
-        Self::connect_with(path, name, notice::ASK).await
     }
 
     pub(crate) async fn connect_with(path: &Path, name: &str, greeting: &[u8]) -> Result<Self, Error> {
@@ -111,12 +112,6 @@ impl Client {
             error => error,
         })?;
         Ok(Self { sender, receiver: Receiver::new(reader) })
-    }
-
-    /// See [`Receiver::notice`].
-    #[must_use]
-    pub fn notice(&self) -> Option<&Notice> {
-        self.receiver.notice()
     }
 
     /// Publishes one event and flushes. The bus does not acknowledge it.
@@ -139,15 +134,6 @@ impl Client {
     /// [`Error::Encode`] for a pattern that does not fit a frame, [`Error::Io`] if the connection failed.
     pub async fn subscribe(&mut self, pattern: &str) -> Result<(), Error> {
         self.sender.enqueue_subscribe(pattern)?;
-        self.sender.flush().await
-    }
-
-    /// Unsubscribes from a pattern and flushes. Events in flight still arrive.
-    ///
-    /// # Errors
-    /// See [`Self::subscribe`].
-    pub async fn unsubscribe(&mut self, pattern: &str) -> Result<(), Error> {
-        self.sender.enqueue_unsubscribe(pattern)?;
         self.sender.flush().await
     }
 
@@ -186,29 +172,12 @@ impl Client {
         self.sender.close().await
     }
 
-    /// Flushes and sends `BYE` with the number of frames that were returned to the caller, so that DECNET Webhook's bus
+    /// Flushes and sends `BYE` with the number of frames that were returned to the caller, so that this project's bus
     /// keeps all other events for a successor. DECNET's bus treats it as any other `BYE`.
     ///
     /// Reads nothing more: the bus must know what the socket may still hold.
     pub(crate) async fn close_resumable(self) -> Result<(), Error> {
         let received = self.receiver.frames().to_string();
         self.sender.close_with(&received).await
-    }
-
-    /// Returns the half that publishes and subscribes, to enqueue many events before one flush.
-    #[must_use]
-    pub fn sender(&mut self) -> &mut Sender {
-        &mut self.sender
-    }
-
-    /// Splits the connection into two halves for two tasks. It closes when both are dropped, or with [`Sender::close`].
-    #[must_use]
-    pub fn split(self) -> (Sender, Receiver) {
-        (self.sender, self.receiver)
-    }
-
-    /// Borrows both halves for one `select!`.
-    pub(crate) fn halves(&mut self) -> (&mut Sender, &mut Receiver) {
-        (&mut self.sender, &mut self.receiver)
     }
 }

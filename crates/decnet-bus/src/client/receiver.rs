@@ -66,8 +66,8 @@ impl Receiver {
         }
     }
 
-    /// Returns the last notice of the bus. `None` if it has sent none: DECNET's bus never sends notices, DECNET Webhook's
-    /// only to a client that [requested them](super::Client::connect_with_notices).
+    /// Returns the last notice of the bus. `None` if it has sent none: DECNET's bus never sends notices, this project's
+    /// only to a client that [requested them](super::Sender::enqueue_greeting_for_notices).
     #[must_use]
     pub fn notice(&self) -> Option<&Notice> {
         self.notice.as_ref()

@@ -83,7 +83,7 @@ impl Sender {
         self.enqueue_pattern(Verb::Unsub, pattern)
     }
 
-    /// Adds a `HELLO` that requests notices to the buffer; [`Self::flush`] sends it. DECNET Webhook's bus then decides again
+    /// Adds a `HELLO` that requests notices to the buffer; [`Self::flush`] sends it. This project's bus then decides again
     /// about what the name requests.
     ///
     /// # Errors

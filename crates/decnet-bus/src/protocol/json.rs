@@ -44,7 +44,7 @@ pub(super) fn check_body(json: &[u8]) -> Result<(), JsonError> {
 }
 
 /// Scans valid JSON for surrogates, numbers and nesting that a skipping parser does not check.
-fn check_values(json: &[u8], most_depth: usize) -> Result<(), JsonError> {
+fn check_values(json: &[u8], max_depth: usize) -> Result<(), JsonError> {
     let (mut at, mut depth) = (0, 0usize);
     while let Some(&byte) = json.get(at) {
         match byte {
@@ -60,8 +60,8 @@ fn check_values(json: &[u8], most_depth: usize) -> Result<(), JsonError> {
             }
             _ => at += 1,
         }
-        if depth > most_depth {
-            return Err(JsonError::TooDeep(most_depth));
+        if depth > max_depth {
+            return Err(JsonError::TooDeep(max_depth));
         }
     }
     Ok(())

@@ -148,7 +148,7 @@ async fn a_lost_signal_keeps_the_successor_widened() {
 }
 
 #[tokio::test]
-async fn a_successor_without_reports_is_not_widened() {
+async fn a_successor_that_does_not_report_is_not_widened() {
     let mut bus = TestBus::start().await;
     drop(Reader::narrowed(&mut bus).await);
     publish(&mut bus, &[CHANGED_TOPIC, "z.1"]).await;

@@ -10,8 +10,8 @@ async fn relayed(bus: &mut TestBus, topic: &str, kind: &str, payloads: &[String]
     let mut publisher = Client::connect(&bus.path, "publisher").await.unwrap();
     let mut accepted = Vec::new();
     for payload in payloads {
-        accepted.push(publisher.sender().enqueue_json(topic, kind, payload).is_ok());
-        soon(publisher.sender().flush()).await.unwrap();
+        accepted.push(publisher.sender.enqueue_json(topic, kind, payload).is_ok());
+        soon(publisher.sender.flush()).await.unwrap();
     }
     publisher.publish("end", "", &()).await.unwrap();
     let mut received = Vec::new();
@@ -54,8 +54,7 @@ async fn payloads_up_to_the_depth_limit_are_relayed() {
 async fn refusal_names_the_limit() {
     let bus = TestBus::start().await;
     let mut client = Client::connect(&bus.path, "publisher").await.unwrap();
-    let mut refusal =
-        |payload: &str| client.sender().enqueue_json("t.x", "", payload).unwrap_err().to_string();
+    let mut refusal = |payload: &str| client.sender.enqueue_json("t.x", "", payload).unwrap_err().to_string();
     let large = format!("\"{}\"", "x".repeat(MAX_BODY_BYTES));
     assert!(refusal(&large).contains("carries at most 1048469"), "{}", refusal(&large));
     assert!(refusal(&"[".repeat(999)).contains("EOF"));

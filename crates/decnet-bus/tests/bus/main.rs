@@ -10,6 +10,7 @@ mod each_event_goes_once_to_each_reader;
 mod events_at_the_limits_are_relayed_or_refused;
 mod full_lossless_readers_pause_their_publishers;
 mod publications_are_confirmed;
+mod second_user;
 mod sessions_are_resumed;
 mod slow_readers_affect_only_themselves;
 mod socket_file;

@@ -18,9 +18,9 @@ async fn connected() -> (Client, UnixStream) {
 
 async fn publish(client: &mut Client, events: usize) {
     for n in 0..events {
-        client.sender().feed("n", "", &json!({ "n": n, "pad": "x".repeat(1000) })).await.unwrap();
+        client.sender.feed("n", "", &json!({ "n": n, "pad": "x".repeat(1000) })).await.unwrap();
     }
-    client.sender().flush().await.unwrap();
+    client.sender.flush().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The session of a disconnected lossless reader is retained, and its successor gets the events of the meantime.
+//! The session of a disconnected lossless reader is retained, and its successor gets the events published in the meantime.
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,7 +56,7 @@ async fn no_event_is_missed_between_hello_and_subscriptions() {
     publish(&mut bus, "n.x", 10..20, 10).await;
     successor.send("SUB", "m", b"").await;
     for n in 1..20 {
-        assert_eq!(successor.event().await.1["payload"]["n"], n, "inherited patterns are still in force");
+        assert_eq!(successor.event().await.1["payload"]["n"], n, "inherited patterns still apply");
     }
     // The first event that a successor publishes ends its inherited subscriptions.
     bus.settle(&mut successor).await;
@@ -233,7 +233,7 @@ async fn bye_keeps_events_that_the_socket_does_not_hold() {
     let mut bus = TestBus::start().await;
     let client = reader(&mut bus, LOSSLESS_CLIENT_NAME, "n").await;
     publish(&mut bus, "n", 0..2000, EVENT_BYTES).await;
-    let (sender, mut receiver) = client.split();
+    let Client { sender, mut receiver } = client;
     sender.close().await.unwrap();
     let mut arrived = numbers_until_closed(&mut receiver).await;
     assert!(arrived.len() < 2000, "a socket does not hold that many");

@@ -49,7 +49,7 @@ fn a_file_that_is_not_a_socket_is_not_removed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bus.sock");
     fs::write(&path, "precious").unwrap();
-    assert!(matches!(Server::bind(options(&path)), Err(ServerError::NoSocket(_))));
+    assert!(matches!(Server::bind(options(&path)), Err(ServerError::NotASocket(_))));
     assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
 }
 
@@ -61,7 +61,7 @@ fn a_symlink_at_the_path_is_not_followed() {
     fs::set_permissions(&victim, fs::Permissions::from_mode(0o600)).unwrap();
     for target in [&victim, &dir.path().join("missing")] {
         std::os::unix::fs::symlink(target, &path).unwrap();
-        assert!(matches!(Server::bind(options(&path)), Err(ServerError::NoSocket(_))));
+        assert!(matches!(Server::bind(options(&path)), Err(ServerError::NotASocket(_))));
         assert!(path.is_symlink());
         fs::remove_file(&path).unwrap();
     }
@@ -75,10 +75,10 @@ fn a_directory_writable_by_others_is_rejected() {
     for mode in [0o777, 0o1777, 0o770, 0o702] {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
         let error = Server::bind(options(&path)).unwrap_err();
-        assert!(matches!(error, ServerError::OpenDirectory { .. }), "{mode:o}: {error}");
+        assert!(matches!(error, ServerError::ForeignDirectory { .. }), "{mode:o}: {error}");
         let shown = dir.path().display().to_string();
         let text = error.to_string();
-        assert!(text.contains(&shown) && text.contains("chmod go-w"), "{text}");
+        assert!(text.contains(&format!("{shown} can be written by others (mode {mode:04o})")), "{text}");
         assert!(!path.exists());
     }
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();

@@ -1,7 +1,9 @@
 //! No user and no silent connection can take the bus's resources from the others.
 //!
 //! All tests run as one user. A test that acts as another user configures the bus to trust no user.
+
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::common::numbered::{numbers, publish, reader};
@@ -24,11 +26,13 @@ fn trust_for_lossless(options: &mut ServerOptions) {
 }
 
 /// Connects with notices as `name`. Returns the connection and its first notice.
-async fn connect_with_notices(bus: &TestBus, name: &str) -> (Client, Notice) {
-    let mut client = Client::connect_with_notices(&bus.path, name).await.unwrap();
+pub(crate) async fn connect_with_notices(bus: &Path, name: &str) -> (Client, Notice) {
+    let mut client = Client::connect(bus, name).await.unwrap();
+    client.sender.enqueue_greeting_for_notices(name).unwrap();
+    client.sender.flush().await.unwrap();
     let mut received = Vec::new();
     soon(client.recv_batch(&mut received)).await.unwrap();
-    let notice = client.notice().expect("the bus sends a notice").clone();
+    let notice = client.receiver.notice().expect("the bus sends a notice").clone();
     (client, notice)
 }
 
@@ -139,13 +143,13 @@ async fn waiting_events_are_bounded_in_bytes() {
 async fn notices_report_lost_events() {
     let events = 5000;
     let mut bus = TestBus::start().await;
-    let (mut idle, notice) = connect_with_notices(&bus, "idle").await;
+    let (mut idle, notice) = connect_with_notices(&bus.path, "idle").await;
     assert_eq!(notice, Notice::default());
     idle.subscribe("n.>").await.unwrap();
     bus.settle_client(&mut idle).await;
     publish(&mut bus, "n.x", 0..events, 1000).await;
     let survived = numbers(&mut idle, events - 1).await;
-    let lost = idle.notice().unwrap().lost;
+    let lost = idle.receiver.notice().unwrap().lost;
     assert!(lost > 0);
     assert_eq!(usize::try_from(lost).unwrap() + survived.len(), events);
 }
@@ -168,7 +172,7 @@ async fn other_users_get_no_lossless_queue_or_session() {
     let mut bus = TestBus::start_as(trust_no_user).await;
     let mut clients = Vec::new();
     for name in [LOSSLESS_CLIENT_NAME, "decnet-webhook lossless east"] {
-        let (client, notice) = connect_with_notices(&bus, name).await;
+        let (client, notice) = connect_with_notices(&bus.path, name).await;
         let uid = geteuid().as_raw().to_string();
         let refused = notice.refused.expect("the queue is refused");
         assert!(refused.contains(&uid) && refused.contains("may not"), "{refused}");
@@ -189,20 +193,20 @@ async fn named_users_leave_a_reserve_to_trusted_ones() {
     let mut bus = TestBus::start_as(trust_for_lossless).await;
     let mut granted = Vec::new();
     for _ in RESERVED_LOSSLESS_CONNECTIONS..MAX_LOSSLESS_CONNECTIONS {
-        let (client, notice) = connect_with_notices(&bus, LOSSLESS_CLIENT_NAME).await;
+        let (client, notice) = connect_with_notices(&bus.path, LOSSLESS_CLIENT_NAME).await;
         assert_eq!(notice.refused, None);
         granted.push(client);
     }
-    let (mut refused, notice) = connect_with_notices(&bus, LOSSLESS_CLIENT_NAME).await;
+    let (mut refused, notice) = connect_with_notices(&bus.path, LOSSLESS_CLIENT_NAME).await;
     assert!(notice.refused.is_some_and(|why| why.contains("taken")));
     // A queue is granted once one is free and HELLO is repeated.
     drop(granted);
     let mut received = Vec::new();
     loop {
-        refused.sender().enqueue_greeting_for_notices(LOSSLESS_CLIENT_NAME).unwrap();
-        refused.sender().flush().await.unwrap();
+        refused.sender.enqueue_greeting_for_notices(LOSSLESS_CLIENT_NAME).unwrap();
+        refused.sender.flush().await.unwrap();
         soon(refused.recv_batch(&mut received)).await.unwrap();
-        if refused.notice().unwrap().refused.is_none() {
+        if refused.receiver.notice().unwrap().refused.is_none() {
             break;
         }
     }
@@ -219,14 +223,19 @@ async fn a_full_bus_closes_the_connection_at_once() {
     let bus = TestBus::start_as(trust_no_user).await;
     let mut peers = Vec::new();
     loop {
-        let mut client = match Client::connect_with_notices(&bus.path, "many").await {
+        let mut client = match Client::connect(&bus.path, "many").await {
             Ok(client) => client,
             Err(ClientError::Refused(path)) => break assert_eq!(path, bus.path),
             Err(error) => panic!("{error}"),
         };
+        client.sender.enqueue_greeting_for_notices("many").unwrap();
+        let greeted = client.sender.flush().await;
         match soon(client.recv_batch(&mut Vec::new())).await {
-            Ok(()) => peers.push(client),
-            Err(ClientError::Closed) => break assert!(client.notice().is_none()),
+            Ok(()) => {
+                greeted.unwrap();
+                peers.push(client);
+            }
+            Err(ClientError::Closed) => break assert!(client.receiver.notice().is_none()),
             Err(error) => panic!("{error}"),
         }
     }

@@ -128,7 +128,7 @@ pub fn check_token_name(name: &str) -> Result<(), String> {
     if has_valid_length && has_valid_chars {
         return Ok(());
     }
-    Err(format!("a token's name has 1 to {MAX_NAME_CHARS} letters, digits, `.`, `_` or `-`"))
+    Err(format!("a token's name must have 1 to {MAX_NAME_CHARS} letters, digits, `.`, `_` or `-`"))
 }
 
 #[cfg(test)]

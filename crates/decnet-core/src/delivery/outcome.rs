@@ -62,7 +62,7 @@ pub enum Reason {
     /// Status 410: the receiver asks for no further requests.
     Gone,
     /// Status 408 or 425: the receiver asks for the same request again.
-    ComeAgain,
+    RetryRequested,
     /// Status 429.
     Throttled,
     /// A 5xx status.
@@ -76,7 +76,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Every reason, in the order of their codes.
+    /// All reasons, in the order of their codes.
     pub const ALL: [Self; 18] = [
         Self::Resolve,
         Self::Forbidden,
@@ -90,7 +90,7 @@ impl Reason {
         Self::BodyRefused,
         Self::Refused,
         Self::Gone,
-        Self::ComeAgain,
+        Self::RetryRequested,
         Self::Throttled,
         Self::ServerError,
         Self::Expired,
@@ -126,7 +126,7 @@ impl Reason {
             Self::BodyRefused => "body_refused",
             Self::Refused => "refused",
             Self::Gone => "gone",
-            Self::ComeAgain => "come_again",
+            Self::RetryRequested => "come_again",
             Self::Throttled => "throttled",
             Self::ServerError => "server_error",
             Self::Expired => "expired",

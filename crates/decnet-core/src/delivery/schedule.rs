@@ -21,10 +21,10 @@ pub struct RetrySchedule(Box<[Duration]>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
     /// A part that is not a duration.
-    #[error("`{0}` is not a duration; write 30s, 2m, 6h or 1d, separated by commas")]
+    #[error("`{0}` is not a duration; write durations such as 30s, 2m, 6h or 1d, separated by commas")]
     Syntax(Box<str>),
     /// A delay above [`MAX_RETRY_DELAY`].
-    #[error("a delay is at most {} h", MAX_RETRY_DELAY.as_secs() / 3600)]
+    #[error("a delay must be at most {} h", MAX_RETRY_DELAY.as_secs() / 3600)]
     TooLong,
     /// More than [`MAX_RETRIES`] delays.
     #[error("at most {MAX_RETRIES} retries")]

@@ -72,14 +72,14 @@ impl Json<'_> {
             Self::Bool(false) => out.extend_from_slice(b"false"),
             Self::Integer(digits) => out.extend_from_slice(digits.as_bytes()),
             Self::Float(value) => write_scalar(value, out),
-            Self::Text(text) => write_text(text, out),
+            Self::Text(text) => write_scalar(text, out),
             Self::Array(items) => {
                 let write = |item: &Json<'_>, out: &mut Vec<u8>| item.write(out);
                 write_all(b"[]", items, write, out);
             }
             Self::Object(fields) => {
                 let write = |(key, value): &(Cow<'_, str>, Json<'_>), out: &mut Vec<u8>| {
-                    write_text(key, out);
+                    write_scalar(key, out);
                     out.push(b':');
                     value.write(out);
                 };
@@ -89,12 +89,8 @@ impl Json<'_> {
     }
 }
 
-/// Appends a JSON string to `out`.
-pub(super) fn write_text(text: &str, out: &mut Vec<u8>) {
-    write_scalar(text, out);
-}
-
-fn write_scalar(value: &(impl serde::Serialize + ?Sized), out: &mut Vec<u8>) {
+/// Appends a string or a finite number to `out`, as JSON.
+pub(super) fn write_scalar(value: &(impl serde::Serialize + ?Sized), out: &mut Vec<u8>) {
     serde_json::to_writer(out, value)
         .expect("serialising strings and finite numbers into memory does not fail");
 }

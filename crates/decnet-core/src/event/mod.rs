@@ -115,13 +115,13 @@ impl Event {
     ) -> Self {
         let mut body = Vec::with_capacity(size + id.len() + topic.len() + BODY_FRAME);
         body.extend_from_slice(br#"{"id":"#);
-        json::write_text(id, &mut body);
+        json::write_scalar(id, &mut body);
         body.extend_from_slice(br#","payload":"#);
         payload.unwrap_or(&Json::EMPTY_OBJECT).write(&mut body);
         body.extend_from_slice(br#","topic":"#);
-        json::write_text(topic, &mut body);
+        json::write_scalar(topic, &mut body);
         body.extend_from_slice(br#","ts":"#);
-        json::write_text(&ts.to_iso8601(), &mut body);
+        json::write_scalar(ts.to_iso8601().as_str(), &mut body);
         body.extend_from_slice(br#","type":"#);
         kind.unwrap_or(&Json::EMPTY_TEXT).write(&mut body);
         body.extend_from_slice(br#","v":1}"#);
@@ -164,7 +164,7 @@ fn derived_id(original: &str) -> String {
 fn with_id(body: Bytes, old: &str, new: &str) -> Bytes {
     let prefix = |id: &str| {
         let mut prefix = br#"{"id":"#.to_vec();
-        json::write_text(id, &mut prefix);
+        json::write_scalar(id, &mut prefix);
         prefix
     };
     match body.strip_prefix(prefix(old).as_slice()) {

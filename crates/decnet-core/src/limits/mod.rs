@@ -80,7 +80,7 @@ pub const DEDUP_WINDOW_EVENTS: usize = 262_144;
 
 /// Maximum number of delivery and event rows written by one commit.
 pub const MAX_COMMIT_ROWS: usize = 4096;
-/// Number of rows in a commit from which on the next commit is delayed to collect more rows.
+/// Number of rows in a commit at which the next commit is delayed to collect more rows.
 pub const GROUP_COMMIT_MIN_ROWS: usize = 256;
 /// Minimum time between the ends of two commits under load.
 pub const GROUP_COMMIT_INTERVAL: Duration = Duration::from_millis(2);
@@ -100,11 +100,11 @@ pub const MAX_QUEUE_COMMANDS: usize = 1024;
 pub const MIN_COMMIT_BACKOFF: Duration = Duration::from_millis(50);
 /// Maximum delay between two retries of a commit.
 pub const MAX_COMMIT_BACKOFF: Duration = Duration::from_secs(2);
-/// Size of the write-ahead log from which on it is copied into the database, in bytes.
+/// Size of the write-ahead log at which it is copied into the database, in bytes.
 pub const CHECKPOINT_WAL_BYTES: i64 = 16 * 1024 * 1024;
 /// Maximum number of bytes that the writer itself copies between two commits so that the log can restart.
 pub const CHECKPOINT_WRITER_BYTES: i64 = 4 * 1024 * 1024;
-/// Size of the write-ahead log, in bytes, from which on the writer itself copies all of it. When the log restarts, its file
+/// Size of the write-ahead log, in bytes, at which the writer itself copies all of it. When the log restarts, its file
 /// is truncated to this size.
 pub const MAX_WAL_BYTES: i64 = 64 * 1024 * 1024;
 /// Number of deliveries that one listing step reads; a step is one short read transaction.
@@ -158,9 +158,9 @@ pub const LANE_CAPACITY: usize = 256;
 pub const PROVEN_LANE_CAPACITY: usize = 4096;
 /// Maximum size of the bodies of one subscription in memory, beyond its first delivery, in bytes.
 pub const LANE_BYTES: usize = 4 * 1024 * 1024;
-/// Number of deliveries in flight from which on a subscription starts no further request; only batches reach it.
+/// Number of deliveries in flight at which a subscription starts no further request; only batches reach it.
 pub const MAX_LANE_IN_FLIGHT: usize = 8192;
-/// Size of the bodies in flight from which on a subscription starts no further request, in bytes.
+/// Size of the bodies in flight at which a subscription starts no further request, in bytes.
 pub const MAX_LANE_IN_FLIGHT_BYTES: usize = 8 * 1024 * 1024;
 /// Maximum number of deliveries of all subscriptions in memory.
 pub const MEMORY_BUDGET_DELIVERIES: usize = 65_536;
@@ -172,7 +172,7 @@ pub const MEMORY_RESERVE_DELIVERIES: usize = 8192;
 pub const MEMORY_RESERVE_BYTES: usize = 16 * 1024 * 1024;
 /// Maximum number of requests in flight to a receiver that is new or whose last attempt failed.
 pub const INITIAL_CONCURRENCY: usize = 2;
-/// Default maximum number of requests in flight over all subscriptions.
+/// Default maximum number of requests in flight across all subscriptions.
 pub const DEFAULT_TOTAL_CONCURRENCY: usize = 256;
 
 /// Default maximum number of requests in flight to one subscription whose receiver keeps up.

@@ -29,8 +29,8 @@ pub const HTTP2_CONNECTION_WINDOW: u32 = 1024 * 1024;
 pub const PRECAUTION_TTL: Duration = Duration::from_secs(10 * 60);
 /// Maximum number of requests that one attempt sends while the receiver refuses them unprocessed, including the first request.
 pub const MAX_SENDS_PER_ATTEMPT: u8 = 16;
-/// Maximum time by which a connection is closed before its receiver's `Keep-Alive: timeout=` ends; the margin is a quarter
-/// of that timeout if that is less.
+/// Margin by which an idle connection is closed before its receiver's `Keep-Alive: timeout=` ends; a quarter of the timeout if
+/// that is shorter.
 pub const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
 /// Maximum time for which a `Retry-After` is respected. A longer wait is usually a mistake (milliseconds, a point in time), and
 /// delays all deliveries to its receiver.

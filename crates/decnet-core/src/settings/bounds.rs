@@ -26,7 +26,7 @@ pub enum TimeoutError {
     #[error("a timeout must be from {} to {}", duration::show(MIN_DEADLINE), duration::show(MAX_DEADLINE))]
     Bounds,
     /// The text is not a duration.
-    #[error("`{0}` is not a duration; write 500ms, 5s or 1m")]
+    #[error("`{0}` is not a duration; write a value such as 500ms, 5s or 1m")]
     Syntax(Box<str>),
 }
 

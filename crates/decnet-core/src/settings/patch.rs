@@ -69,12 +69,6 @@ pub enum SettingsError {
 }
 
 impl<T> Change<T> {
-    /// Returns the change to a value; `None` is the default.
-    #[must_use]
-    pub fn to(value: Option<T>) -> Self {
-        value.map_or(Self::Reset, Self::To)
-    }
-
     /// Returns whether the current value is kept.
     #[must_use]
     pub fn is_keep(&self) -> bool {
@@ -128,23 +122,6 @@ impl SettingsPatch {
     }
 }
 
-impl From<Settings> for SettingsPatch {
-    /// Creates a patch that changes any settings to these. Headers that are not in these settings are kept.
-    fn from(settings: Settings) -> Self {
-        let headers = HeaderChanges::from(&settings.headers);
-        Self {
-            rate: Change::to(settings.rate),
-            ordered: Change::To(settings.ordered),
-            batch: Change::to(settings.batch.map(BatchPatch::from)),
-            retry_schedule: Change::to(settings.retry_schedule),
-            timeout: Change::to(settings.timeout),
-            concurrency: Change::to(settings.concurrency),
-            trace: Change::To(settings.trace),
-            headers: if settings.headers.is_empty() { Change::Keep } else { Change::To(headers) },
-        }
-    }
-}
-
 impl BatchPatch {
     fn apply(&self, to: Option<Batch>) -> Result<Batch, BatchError> {
         let max_events = self.max_events.or(to.map(Batch::max_events)).ok_or(BatchError::Unsized)?;
@@ -154,20 +131,10 @@ impl BatchPatch {
     }
 }
 
-impl From<Batch> for BatchPatch {
-    fn from(batch: Batch) -> Self {
-        Self {
-            max_events: Some(batch.max_events()),
-            linger: Change::To(DurationText(batch.linger())),
-            format: Change::To(batch.format()),
-        }
-    }
-}
-
 /// Parses `null` or a value. Absent fields are not deserialized: their default is `Keep`.
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Option::deserialize(deserializer).map(Self::to)
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Reset, Self::To))
     }
 }
 
@@ -186,8 +153,6 @@ impl<'de> Deserialize<'de> for HeaderChanges {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use proptest::prelude::*;
 
     use super::*;
 
@@ -256,18 +221,5 @@ mod tests {
         let newer: Settings = serde_json::from_str(r#"{"rate": "1/s", "filter": {"a": [1]}}"#).unwrap();
         let changed = applied(r#"{"rate": "2/s"}"#, &newer);
         assert_eq!(serde_json::to_string(&changed).unwrap(), r#"{"rate":"2/s","filter":{"a":[1]}}"#);
-    }
-
-    proptest! {
-        #[test]
-        fn patch_of_settings_leads_to_them_from_any_others(ordered: bool, trace: bool, requests in 1usize..=256, bare: bool) {
-            let to = if bare { Settings::default() } else {
-                Settings { ordered, trace, concurrency: Concurrency::new(requests).ok(), ..full() }
-            };
-            let patch = SettingsPatch::from(to.clone());
-            let from = Settings { headers: to.headers.clone(), ..full() };
-            prop_assert_eq!(patch.apply(&from), Ok(to.clone()));
-            prop_assert_eq!(patch.apply(&to), Ok(to));
-        }
     }
 }

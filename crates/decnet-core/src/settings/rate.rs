@@ -21,7 +21,7 @@ const PERIODS: [(&str, u64); 3] = [("s", 1), ("m", 60), ("h", 3600)];
 
 /// The text is not a rate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a rate; write 50/s, 100/m or 1000/h")]
+#[error("`{0}` is not a rate; write a value such as 50/s, 100/m or 1000/h")]
 pub struct ParseRateError(Box<str>);
 
 /// The state of a rate limit (generic cell rate algorithm, ITU-T I.371, annex A).

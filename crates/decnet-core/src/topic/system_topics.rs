@@ -2,7 +2,7 @@
 
 /// Signals that the subscriptions or the queue have changed, so that readers reload them.
 pub const CHANGED_TOPIC: &str = "system.webhook.subscriptions_changed";
-/// Reports that the worker has applied all received changes of the subscriptions; see `decnet_bus::Applied`. decnet's own bus
+/// Reports that the worker has applied all received changes of the subscriptions; see `decnet_bus::Applied`. This project's bus
 /// handles it and does not relay it.
 pub const APPLIED_TOPIC: &str = "system.webhook.subscriptions_applied";
 /// Reports that a subscription has tripped because its receiver fails.
@@ -24,7 +24,7 @@ pub const SIGNAL_TOPICS: [&str; 2] = [CHANGED_TOPIC, CONTROL_TOPIC];
 pub const HEALTH_TOPIC: &str = "system.webhook.health";
 /// Signals that another process has submitted events to the queue: the worker takes them at once instead of within a second.
 pub const SUBMITTED_TOPIC: &str = "system.webhook.events_submitted";
-/// The heartbeat of the bus. The heartbeat of decnet's own bus reports the lost events.
+/// The heartbeat of the bus. The heartbeat of this project's bus reports the lost events.
 pub const BUS_HEALTH_TOPIC: &str = "system.bus.health";
 
 /// The prefixes of the topics of the worker and the bus. The HTTP API rejects events of clients on them.

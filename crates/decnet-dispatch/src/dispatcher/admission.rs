@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use decnet_core::event::Event;
 use decnet_core::limits::MAX_COMMIT_ROWS;
@@ -100,8 +101,7 @@ impl Dispatcher {
     /// Decides before the commit whether the delivery stays in memory, because the row records it.
     fn recipient(&mut self, sub: SubscriptionKey, event: &Event) -> Recipient {
         let bytes = event.body.len();
-        // A subscription that is restored while its deletion is under way can be routed to before its lane is opened again.
-        // The lane finds the delivery in the queue.
+        // Every routed subscription has a lane. Without a lane, the delivery would wait in the queue.
         let Some(lane) = self.lanes.get_mut(&sub) else { return Recipient { sub, held: false } };
         let capacity = self.memory.lane_capacity(lane.is_fast());
         let held = self.memory.fits(bytes) && lane.fits(bytes, capacity);
@@ -131,7 +131,7 @@ impl Dispatcher {
         self.take_submitted_if_requested();
     }
 
-    fn count_admitted(&self, admitted: &Admitted, event: &Event) {
+    fn count_admitted(&mut self, admitted: &Admitted, event: &Event) {
         if !admitted.duplicate {
             if let Some(spans) = &self.options.spans {
                 spans.record(Span::admission(event, self.clock.wall()));
@@ -139,9 +139,8 @@ impl Dispatcher {
             return self.stats.admitted.add(1);
         }
         self.stats.duplicates.add(1);
-        let count = self.stats.duplicates.get();
-        if count.is_power_of_two() {
-            tracing::warn!(topic = %event.topic, id = %event.id, count, "skipped an event whose id was admitted before");
+        if let Some(times) = self.duplicate_log.record(Instant::now()) {
+            tracing::warn!(topic = %event.topic, id = %event.id, times, "skipped an event whose id was admitted before");
         }
     }
 
@@ -168,5 +167,26 @@ impl Dispatcher {
         }
         lane.push(ReadyDelivery::new(id, Arc::clone(event), DeliverySource::Admitted));
         if lane.is_open() { self.pump(key) } else { self.spill_to_queue(key) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use decnet_core::time::UnixMicros;
+
+    use super::super::tests::started;
+    use super::*;
+
+    #[tokio::test]
+    async fn duplicates_are_logged_once_and_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut dispatcher = started(dir.path()).await;
+        let event = Event::new("e1", "a.b", "test", UnixMicros(0), "{}").unwrap();
+        let duplicate = Admitted { duplicate: true, first: "1.0".parse().unwrap() };
+        (0..100).for_each(|_| dispatcher.count_admitted(&duplicate, &event));
+        assert_eq!(
+            (dispatcher.stats.duplicates.get(), dispatcher.duplicate_log.take_pending()),
+            (100, Some(99))
+        );
     }
 }

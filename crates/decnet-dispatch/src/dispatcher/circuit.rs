@@ -82,7 +82,7 @@ impl Dispatcher {
         lane.metrics.update_labels(|labels| labels.deferred_until = Some(until));
         lane.pending_health.record_deferral(Deferral::Until(self.clock.time_at(until)));
         self.health.add(lane);
-        // The wait is written at once, so that it remains in force even if the worker is killed.
+        // The wait is written at once, so that it still applies if the worker is killed.
         self.write_health();
     }
 

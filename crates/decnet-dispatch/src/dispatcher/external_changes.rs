@@ -17,7 +17,7 @@ pub(super) struct ExternalChangePoll {
     pub(super) erasures: i64,
 }
 
-/// The counts and times in the queue that other processes change.
+/// The counters and the clock reading by which other processes report their changes, as read by one poll.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ExternalChanges {
     /// The number of all erasures in the queue's lifetime.

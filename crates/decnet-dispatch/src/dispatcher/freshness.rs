@@ -7,7 +7,7 @@
 //! - A reload covers every change that was known when it started. While a reload runs, at most one more reload is requested,
 //!   so that any number of signals holds events for at most two reloads.
 //! - Held events keep their permits: at the bound the intake stops reading from its socket.
-//! - A reload that fails ends the hold, and so does [`MAX_RELOAD_HOLD`]: the subscriptions of the last load stay in force.
+//! - A reload that fails ends the hold, and so does [`MAX_RELOAD_HOLD`]: the worker continues with the subscriptions of the last load.
 
 use decnet_core::limits::MAX_RELOAD_HOLD;
 use decnet_store::queue::SubmittedEvents;
@@ -25,7 +25,7 @@ pub(super) struct Freshness {
     reloading: BusOffset,
     /// The last change on the bus that the routing table includes.
     pub(super) applied: BusOffset,
-    /// The queue's count of changes that the routing table includes.
+    /// The value of the queue's change counter up to which the routing table includes all changes.
     changes: i64,
     /// The first batch from the bus behind a newer change. The other batches wait in the channel behind it.
     batch: Option<IncomingBatch>,

@@ -68,7 +68,7 @@ impl Dispatcher {
             let Some(lane) = self.lanes.get_mut(&key) else { continue };
             let Some(changes) = lane.pending_health.take() else { continue };
             updates.push(update(lane, &changes));
-            // If somebody restores the row as it was, the next reload must not overlook that as unchanged.
+            // Another process may restore the row as it was. The next reload must then apply it, although it looks unchanged.
             if changes.circuit != CircuitChange::None {
                 self.reload.reread(lane);
             }

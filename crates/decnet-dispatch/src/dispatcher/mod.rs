@@ -122,6 +122,7 @@ pub(crate) struct Dispatcher {
     census: queue_census::QueueCensus,
     notices: notices::Notices,
     local_fault_log: LogThrottle,
+    duplicate_log: LogThrottle,
     is_stopping: bool,
 }
 
@@ -163,6 +164,7 @@ impl Dispatcher {
             census: queue_census::QueueCensus::default(),
             notices: notices::Notices::new(publications),
             local_fault_log: LogThrottle::new(LOCAL_FAULT_LOG_INTERVAL),
+            duplicate_log: LogThrottle::default(),
             is_stopping: false,
         };
         dispatcher.load_first().await?;

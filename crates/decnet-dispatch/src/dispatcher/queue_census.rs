@@ -145,7 +145,7 @@ fn count(queue: &Queue, stop: &CancellationToken) -> Counted {
             std::thread::sleep(step.elapsed());
             step = Instant::now();
         }
-        Ok(census.into_counts())
+        Ok(census.counts)
     };
     Counted { counts: counts(), took: start.elapsed() }
 }

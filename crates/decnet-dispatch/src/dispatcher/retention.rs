@@ -90,7 +90,8 @@ impl Dispatcher {
     pub(super) fn on_discarded(&mut self, key: SubscriptionKey, more: bool) {
         // There is no lane if the subscription was deleted before the worker started.
         let lane = self.lanes.get(&key);
-        if lane.is_some_and(|lane| lane.state != LaneState::Deleted) {
+        // A restored row keeps the lane, also if the row was skipped and the lane is still in the state `Deleted`.
+        if lane.is_some_and(|lane| lane.state != LaneState::Deleted || !self.reload.is_rowless(key)) {
             return;
         }
         if more && !self.is_stopping {

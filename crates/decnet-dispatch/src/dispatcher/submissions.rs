@@ -1,7 +1,7 @@
-//! Events that other processes and threads have submitted: read from the queue, routed and admitted in pieces.
+//! Events that other processes and threads have submitted: read from the queue, routed and admitted in batches.
 //!
-//! Pieces are processed one at a time, which keeps the order and bounds the memory. While too many rows wait to be
-//! committed, the next piece is not read. Events that are read and not yet admitted are still in the queue.
+//! Batches are processed one at a time, which keeps the order and bounds the memory. While too many rows wait to be
+//! committed, the next batch is not read. Events that are read and not yet admitted are still in the queue.
 
 use decnet_store::queue::SubmittedEvents;
 
@@ -9,12 +9,12 @@ use super::Dispatcher;
 use super::admission::Provenance;
 use super::writes::WriteResult;
 
-/// The progress of the current piece.
+/// The progress of the current batch of submitted events.
 #[derive(Debug, Default)]
 pub(super) struct Submissions {
-    /// Whether a piece is being read, or held until the subscriptions are.
+    /// Whether a batch is being read, or waits until the subscriptions are reloaded.
     is_reading: bool,
-    /// Commits of the last piece that are under way.
+    /// The number of commits of the last batch that are under way.
     pub(super) commits: usize,
     /// Whether there may be more events to read.
     is_requested: bool,
@@ -46,7 +46,7 @@ impl Dispatcher {
         }
     }
 
-    /// Routes and admits a piece. The changes of the subscriptions before it are applied.
+    /// Routes and admits a batch. The changes of the subscriptions before it are already applied.
     pub(super) fn admit_submitted(&mut self, piece: SubmittedEvents) {
         self.submissions.is_reading = false;
         self.submissions.is_requested |= piece.more;

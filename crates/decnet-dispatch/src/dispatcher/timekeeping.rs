@@ -28,7 +28,7 @@ pub(super) struct Timekeeping {
     recorded: Option<Reading>,
     pub(super) is_recording: bool,
     record_at: BootMicros,
-    /// The lead of the wall clock over the worker's time at the last check, in microseconds.
+    /// The wall clock minus the worker's time at the last check, in microseconds.
     difference: i64,
     /// The rows that the running correction has changed.
     corrected: usize,

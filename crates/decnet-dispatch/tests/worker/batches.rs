@@ -24,13 +24,13 @@ fn batches(max_events: usize, linger: Duration) -> Settings {
 }
 
 /// Returns a rig with one subscription to `a.>`. Nothing runs yet.
-fn rig(receiver: &Receiver, settings: Settings) -> Rig {
+fn rig(receiver: &Receiver, settings: &Settings) -> Rig {
     let mut rig = Rig::with_subscriptions(&[("siem", &receiver.url("/"), "a.>")]);
-    rig.set_settings("siem", settings);
+    rig.set("siem", &serde_json::to_string(settings).unwrap());
     rig
 }
 
-fn running(receiver: &Receiver, settings: Settings) -> Rig {
+fn running(receiver: &Receiver, settings: &Settings) -> Rig {
     let mut rig = rig(receiver, settings);
     rig.start();
     rig
@@ -53,7 +53,7 @@ fn all_numbers(receiver: &Receiver) -> Vec<u64> {
 fn full_batches_contain_each_event_once_in_order() {
     const EVENTS: u64 = 3000;
     let receiver = Receiver::start(reply(200));
-    let mut rig = rig(&receiver, batches(10, LONG));
+    let mut rig = rig(&receiver, &batches(10, LONG));
     rig.options.concurrency = 1;
     rig.start();
     rig.publish_numbered("a.b", EVENTS);
@@ -67,7 +67,7 @@ fn full_batches_contain_each_event_once_in_order() {
 fn concurrent_batches_share_no_event() {
     const EVENTS: u64 = 6000;
     let receiver = Receiver::start(reply(200).delay(Duration::from_millis(5)));
-    let mut rig = running(&receiver, batches(7, SHORT));
+    let mut rig = running(&receiver, &batches(7, SHORT));
     rig.publish_numbered("a.b", EVENTS);
     eventually("all are delivered", || rig.counts("siem").delivered == EVENTS);
     let mut received = all_numbers(&receiver);
@@ -80,7 +80,7 @@ fn concurrent_batches_share_no_event() {
 fn partial_batch_is_sent_after_its_linger() {
     let linger = Duration::from_millis(300);
     let receiver = Receiver::start(reply(200));
-    let mut rig = running(&receiver, batches(100, linger));
+    let mut rig = running(&receiver, &batches(100, linger));
     let published = Instant::now();
     rig.publish_numbered("a.b", 3);
     let requests = receiver.wait_for(1, PATIENCE);
@@ -99,7 +99,7 @@ fn partial_batch_is_sent_after_its_linger() {
 #[test]
 fn batch_body_is_bounded() {
     let receiver = Receiver::start(reply(200));
-    let mut rig = running(&receiver, batches(100, LONG));
+    let mut rig = running(&receiver, &batches(100, LONG));
     // Four events fit into a batch, the fifth does not.
     let large = "x".repeat(MAX_BATCH_BODY_BYTES / 9 * 2);
     rig.publish_many((0..20).map(|n| ("a.b".to_owned(), json!({"n": n, "large": large}))));
@@ -114,7 +114,7 @@ fn batch_body_is_bounded() {
 fn cloud_events_batch_has_its_content_type() {
     let receiver = Receiver::start(reply(200));
     let batch = Batch::new(2, LONG, BatchFormat::CloudEvents).ok();
-    let mut rig = running(&receiver, Settings { batch, ..Settings::default() });
+    let mut rig = running(&receiver, &Settings { batch, ..Settings::default() });
     rig.publish_numbered("a.b", 2);
     let requests = receiver.wait_for(1, PATIENCE);
     assert_eq!(requests[0].header("content-type"), BatchFormat::CloudEvents.content_type());
@@ -129,7 +129,7 @@ fn rejected_event_does_not_fail_its_batch() {
         let is_rejected = numbers(request).iter().any(|n| n % 100 == 13);
         reply(if is_rejected { 422 } else { 200 }).into()
     }));
-    let mut rig = running(&receiver, batches(64, SHORT));
+    let mut rig = running(&receiver, &batches(64, SHORT));
     rig.publish_numbered("a.b", EVENTS);
     eventually("the others are delivered", || rig.counts("siem").delivered == EVENTS - 2);
     eventually("the rejected events are dead", || rig.counts("siem").dead == 2);
@@ -153,7 +153,7 @@ fn members_of_a_split_batch_keep_their_retries() {
         })
         .into()
     }));
-    let mut rig = rig(&receiver, batches(16, LONG));
+    let mut rig = rig(&receiver, &batches(16, LONG));
     rig.options.schedule = "300ms,1h".parse().unwrap();
     rig.start();
     rig.publish_numbered("a.b", EVENTS);
@@ -168,7 +168,7 @@ fn members_of_a_split_batch_keep_their_retries() {
 }
 
 #[test]
-fn ordered_batches_keep_order_over_failures_and_restart() {
+fn ordered_batches_keep_order_across_failures_and_restart() {
     const EVENTS: u64 = 1000;
     // The events of each request, and whether the reply settles them. Some requests fail; others are rejected because of
     // one of their events.
@@ -187,7 +187,7 @@ fn ordered_batches_keep_order_over_failures_and_restart() {
     }));
     // Later attempts are due earlier, so that retries share batches with events that were not sent yet.
     let settings = Settings { ordered: true, ..batches(60, SHORT) };
-    let mut rig = rig(&receiver, settings);
+    let mut rig = rig(&receiver, &settings);
     rig.options.schedule = "30ms,10ms,1ms,1ms,1ms,1ms,1ms,1ms,1ms,1ms".parse().unwrap();
     rig.options.circuit_threshold = 1000;
     rig.start();
@@ -209,7 +209,7 @@ fn ordered_batches_keep_order_over_failures_and_restart() {
 #[test]
 fn batch_counts_once_against_the_rate() {
     let receiver = Receiver::start(reply(200));
-    let mut rig = running(&receiver, Settings { rate: "1/h".parse().ok(), ..batches(50, LONG) });
+    let mut rig = running(&receiver, &Settings { rate: "1/h".parse().ok(), ..batches(50, LONG) });
     rig.publish_numbered("a.b", 60);
     eventually("one batch is delivered", || rig.counts("siem").delivered == 50);
     assert_eq!(receiver.count(), 1);
@@ -218,11 +218,11 @@ fn batch_counts_once_against_the_rate() {
 #[test]
 fn lingering_events_are_sent_when_batching_is_disabled() {
     let receiver = Receiver::start(reply(200));
-    let mut rig = running(&receiver, batches(100, LONG));
+    let mut rig = running(&receiver, &batches(100, LONG));
     rig.publish_numbered("a.b", 5);
     eventually("the events are in the queue", || rig.counts("siem").pending == 5);
     assert_eq!(receiver.count(), 0);
-    rig.set_settings("siem", Settings::default());
+    rig.set("siem", r#"{"batch": null}"#);
     rig.reload();
     arrive(&receiver, 5);
     eventually("all are delivered", || rig.counts("siem").delivered == 5);
@@ -231,7 +231,7 @@ fn lingering_events_are_sent_when_batching_is_disabled() {
 #[test]
 fn lingering_events_survive_a_restart() {
     let receiver = Receiver::start(reply(200));
-    let mut rig = running(&receiver, batches(100, LONG));
+    let mut rig = running(&receiver, &batches(100, LONG));
     rig.publish_numbered("a.b", 60);
     eventually("the events are in the queue", || rig.counts("siem").pending == 60);
     rig.restart_worker();
@@ -244,7 +244,7 @@ fn lingering_events_survive_a_restart() {
 fn tripped_subscription_is_probed_with_one_event() {
     const EVENTS: u64 = 120;
     let receiver = Receiver::start(reply(500));
-    let mut rig = rig(&receiver, Settings { ordered: true, ..batches(30, SHORT) });
+    let mut rig = rig(&receiver, &Settings { ordered: true, ..batches(30, SHORT) });
     rig.options.circuit_threshold = 1;
     rig.start();
     rig.publish_numbered("a.b", EVENTS);

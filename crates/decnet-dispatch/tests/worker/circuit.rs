@@ -151,7 +151,7 @@ fn probes_use_no_retries_and_delay_nothing() {
 
 /// The worker is restarted after the probes, so that their number must come from the queue.
 #[test]
-fn delivery_keeps_its_retries_over_many_probes() {
+fn delivery_keeps_its_retries_after_many_probes() {
     let receiver = Receiver::start(reply(404));
     let mut rig = Rig::running_with(&[("siem", &receiver.url("/"), "a.>")], |options| {
         options.circuit_threshold = 1;

@@ -80,7 +80,7 @@ fn tripped_lane_is_probed_after_clock_step_back() {
 }
 
 #[test]
-fn clock_step_forward_removes_nothing_and_hastens_no_retry() {
+fn clock_step_forward_removes_nothing_and_retries_nothing_early() {
     let (receiver, failing) = (Receiver::start(reply(200)), Receiver::start(reply(503)));
     let mut rig = Rig::new();
     rig.options.retention_interval = Duration::from_millis(5);

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 
 use decnet_core::redact::Secret;
-use decnet_core::settings::Settings;
 use decnet_core::signature::SigningKey;
 use decnet_store::queue::Filter;
 use decnet_testkit::{Receiver, Script, Step, reply};
@@ -40,7 +39,7 @@ fn matching_event_is_delivered_once_and_signed() {
 fn retry_has_the_same_body_and_id() {
     let script = Script::steps([
         reply(503).into(),
-        Step::CloseMidHeaders,
+        Step::Close("HTTP/1.1 200 OK\r\ncontent-le".into()),
         reply(429).retry_after("0").into(),
         reply(200).into(),
     ]);
@@ -97,7 +96,7 @@ fn closes_at_second_request() -> Script {
     let served = Mutex::new(HashSet::new());
     Script::by(move |request| match served.lock().unwrap().insert(request.connection) {
         true => reply(200).into(),
-        false => Step::Garbage("".into()),
+        false => Step::Close("".into()),
     })
 }
 
@@ -110,7 +109,7 @@ fn closed_idle_connection_uses_no_attempt() {
         // Every failure is final.
         rig.options.schedule = "none".parse().unwrap();
         rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
-        rig.set_settings("siem", Settings { ordered, ..Settings::default() });
+        rig.set("siem", &format!(r#"{{"ordered": {ordered}}}"#));
         rig.start();
         rig.publish_numbered("a.b", EVENTS);
         eventually("all are delivered", || rig.counts("siem").delivered == EVENTS);
@@ -130,7 +129,7 @@ fn closed_idle_connection_uses_no_attempt() {
 
 #[test]
 fn delivered_attempt_keeps_its_detail() {
-    let receiver = Receiver::start(Step::CloseMidBody);
+    let receiver = Receiver::start(Step::Close("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nok".into()));
     let mut rig = Rig::running(&[("siem", &receiver.url("/"), "a.>")]);
     rig.publish("a.b", &json!({}));
     eventually("the event is delivered", || rig.counts("siem").delivered == 1);

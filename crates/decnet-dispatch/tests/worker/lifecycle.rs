@@ -128,7 +128,7 @@ fn worker_without_lossless_queue_is_degraded() {
 }
 
 #[test]
-fn own_heartbeats_are_not_routed() {
+fn heartbeats_of_the_worker_are_not_routed() {
     let receiver = Receiver::start(reply(200));
     let mut rig = Rig::new();
     rig.options.heartbeat_interval = Duration::from_millis(20);

@@ -25,7 +25,7 @@ fn starved(first: &Receiver, second: &Receiver) -> Rig {
     rig
 }
 
-fn postponed(rig: &Rig) -> u64 {
+pub(crate) fn postponed(rig: &Rig) -> u64 {
     rig.stats.attempts(Some(Reason::Internal)).get()
 }
 

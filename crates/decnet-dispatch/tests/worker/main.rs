@@ -14,6 +14,7 @@ mod lifecycle;
 mod local_faults;
 mod memory;
 mod operational_events;
+mod own_network;
 mod pacing;
 mod reload;
 mod retry_after;

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use decnet_core::settings::Settings;
 use decnet_testkit::{Receiver, Script, reply};
 
 use crate::rig::{Rig, arrive, eventually, numbers};
@@ -14,7 +13,7 @@ fn rate_limit_delays_and_drops_nothing() {
     let (slow, free) = (Receiver::start(reply(200)), Receiver::start(reply(200)));
     let mut rig =
         Rig::with_subscriptions(&[("slow", &slow.url("/"), "a.>"), ("free", &free.url("/"), "a.>")]);
-    rig.set_settings("slow", Settings { rate: "40/s".parse().ok(), ..Settings::default() });
+    rig.set("slow", r#"{"rate": "40/s"}"#);
     rig.start();
     let begun = Instant::now();
     rig.publish_numbered("a.b", EVENTS);
@@ -29,11 +28,11 @@ fn rate_limit_delays_and_drops_nothing() {
 fn removed_rate_limit_releases_waiting_deliveries() {
     let receiver = Receiver::start(reply(200));
     let mut rig = Rig::with_subscriptions(&[("siem", &receiver.url("/"), "a.>")]);
-    rig.set_settings("siem", Settings { rate: "1/h".parse().ok(), ..Settings::default() });
+    rig.set("siem", r#"{"rate": "1/h"}"#);
     rig.start();
     rig.publish_numbered("a.b", 20);
     arrive(&receiver, 1);
-    rig.set_settings("siem", Settings::default());
+    rig.set("siem", r#"{"rate": null}"#);
     rig.reload();
     arrive(&receiver, 20);
     eventually("all are settled", || rig.counts("siem").delivered == 20);
@@ -53,7 +52,7 @@ fn ordered_lane_waits_for_a_failed_delivery() {
     rig.options.schedule = "1ms,1ms,1ms,1ms,1ms,1ms,1ms,1ms".parse().unwrap();
     rig.options.circuit_threshold = 1000;
     rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
-    rig.set_settings("siem", Settings { ordered: true, ..Settings::default() });
+    rig.set("siem", r#"{"ordered": true}"#);
     rig.start();
     rig.publish_numbered("a.b", EVENTS);
     eventually("half is delivered", || rig.counts("siem").delivered >= EVENTS / 2);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use decnet_bus::{Client, LOSSLESS_CLIENT_NAME, Received, Server, ServerOptions, Source, Users};
 use decnet_core::redact::{EndpointUrl, Secret};
-use decnet_core::settings::{Settings, SettingsPatch};
+use decnet_core::settings::Settings;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
 use decnet_dispatch::{Options, Stats, Worker};
@@ -171,13 +171,10 @@ impl Rig {
         self.patch(name, &Patch { url, ..Patch::default() });
     }
 
-    pub(crate) fn set_settings(&mut self, name: &str, settings: impl Into<SettingsPatch>) {
-        self.patch(name, &Patch { settings: settings.into(), ..Patch::default() });
-    }
-
     /// Changes the settings that a JSON object contains.
     pub(crate) fn set(&mut self, name: &str, settings: &str) {
-        self.set_settings(name, serde_json::from_str::<SettingsPatch>(settings).unwrap());
+        let settings = serde_json::from_str(settings).unwrap();
+        self.patch(name, &Patch { settings, ..Patch::default() });
     }
 
     pub(crate) fn row(&self, name: &str) -> Row {
@@ -265,7 +262,8 @@ impl Rig {
                     result.unwrap();
                 }
             }
-            client.unsubscribe(&mark).await.unwrap();
+            client.sender.enqueue_unsubscribe(&mark).unwrap();
+            client.sender.flush().await.unwrap();
             client
         })
     }
@@ -285,7 +283,7 @@ impl Rig {
             if self.publisher.is_none() {
                 self.publisher = Some(Client::connect(&socket, "publisher").await.unwrap());
             }
-            let sender = self.publisher.as_mut().unwrap().sender();
+            let sender = &mut self.publisher.as_mut().unwrap().sender;
             for (topic, payload) in events {
                 sender.enqueue(&topic, "test", &payload).unwrap();
             }

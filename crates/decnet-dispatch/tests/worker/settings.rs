@@ -17,7 +17,7 @@ fn waiting(rig: &Rig, name: &str) -> u64 {
 }
 
 #[test]
-fn paused_events_wait_over_restart_and_resume_in_order() {
+fn paused_events_survive_a_restart_and_resume_in_order() {
     const EVENTS: u64 = 400;
     let (paused, other) = (Receiver::start(reply(200)), Receiver::start(reply(200)));
     let mut rig = Rig::running(&[("siem", &paused.url("/"), "a.>"), ("other", &other.url("/"), "a.>")]);
@@ -90,7 +90,7 @@ fn paused_tripped_lane_is_not_probed() {
 }
 
 #[test]
-fn own_retry_schedule_applies_to_one_subscription() {
+fn retry_schedule_applies_only_to_its_subscription() {
     let (brief, patient) = (Receiver::start(reply(503)), Receiver::start(reply(503)));
     let mut rig = Rig::new();
     rig.options.circuit_threshold = 1000;
@@ -111,7 +111,7 @@ fn own_retry_schedule_applies_to_one_subscription() {
 }
 
 #[test]
-fn own_concurrency_limit_is_respected() {
+fn concurrency_limit_of_a_subscription_is_respected() {
     let receivers = [3, 1].map(|limit| (limit, Receiver::start(reply(200).delay(Duration::from_millis(10)))));
     let mut rig = Rig::new();
     for (limit, receiver) in &receivers {
@@ -128,7 +128,7 @@ fn own_concurrency_limit_is_respected() {
 }
 
 #[test]
-fn own_concurrency_may_exceed_the_default() {
+fn concurrency_of_a_subscription_may_exceed_the_default() {
     let receiver = Receiver::start(reply(200).delay(Duration::from_millis(50)));
     let mut rig = Rig::new();
     rig.options.concurrency = 2;

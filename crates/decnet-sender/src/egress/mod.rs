@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 
 /// The egress guard, which permits or forbids addresses. Only addresses that it permits are dialled.
 #[derive(Debug, Clone, Default)]
@@ -25,71 +25,64 @@ pub struct ForbiddenAddress {
 const METADATA: &str = "cloud metadata";
 const LINK_LOCAL: &str = "link-local";
 
-/// Addresses at which cloud providers serve credentials to any client on the host, from their manuals.
-const METADATA_V4: [Ipv4Addr; 8] = [
-    Ipv4Addr::new(169, 254, 169, 254), // AWS, Azure, Google, Oracle, DigitalOcean, ...
-    Ipv4Addr::new(169, 254, 170, 2),   // AWS ECS task credentials
-    Ipv4Addr::new(169, 254, 170, 23),  // AWS EKS pod identity
-    Ipv4Addr::new(169, 254, 42, 42),   // Scaleway
-    Ipv4Addr::new(169, 254, 0, 23),    // Tencent
-    Ipv4Addr::new(100, 100, 100, 200), // Alibaba
-    Ipv4Addr::new(192, 0, 0, 192),     // Oracle, classic
-    Ipv4Addr::new(168, 63, 129, 16),   // Azure's platform service
-];
-/// IPv6 addresses at which cloud providers serve credentials. Most are unique local addresses (RFC 4193), which a
-/// permission for private networks would include.
-const METADATA_V6: [Ipv6Addr; 8] = [
-    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), // AWS
-    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),  // AWS EKS pod identity
-    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),  // Google
-    Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe), // Oracle
-    Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1), // Akamai (Linode)
-    Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),   // Scaleway
-    Ipv6Addr::new(0xfd00, 0x100, 0, 0, 0, 0, 0x100, 0x200), // Alibaba
-    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe), // OpenStack
+/// Addresses at which cloud providers serve credentials to any client on the host, from their manuals. Most of the IPv6 addresses
+/// are unique local addresses (RFC 4193), which a permission for private networks would include.
+const METADATA_ADDRESSES: [IpAddr; 16] = [
+    v4(169, 254, 169, 254), // AWS, Azure, Google, Oracle, DigitalOcean, ...
+    v4(169, 254, 170, 2),   // AWS ECS task credentials
+    v4(169, 254, 170, 23),  // AWS EKS pod identity
+    v4(169, 254, 42, 42),   // Scaleway
+    v4(169, 254, 0, 23),    // Tencent
+    v4(100, 100, 100, 200), // Alibaba
+    v4(192, 0, 0, 192),     // Oracle, classic
+    v4(168, 63, 129, 16),   // Azure's platform service
+    v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]), // AWS
+    v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23]), // AWS EKS pod identity
+    v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254]), // Google
+    v6([0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe]), // Oracle
+    v6([0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1]), // Akamai (Linode)
+    v6([0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42]), // Scaleway
+    v6([0xfd00, 0x100, 0, 0, 0, 0, 0x100, 0x200]), // Alibaba
+    v6([0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe]), // OpenStack
 ];
 
 /// The link-local blocks (RFC 3927, RFC 4291 section 2.5.6), which are not routed and in which clouds add services.
-const LINK_LOCAL_V4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16);
-const LINK_LOCAL_V6: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10);
+const LINK_LOCAL_BLOCKS: [IpNet; 2] =
+    [net(v4(169, 254, 0, 0), 16), net(v6([0xfe80, 0, 0, 0, 0, 0, 0, 0]), 10)];
 
-/// IANA IPv4 Special-Purpose Address Registry (RFC 6890), with multicast (RFC 5771).
-const FORBIDDEN_V4: [(Ipv4Addr, u8, &str); 16] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8, "this network"),
-    (Ipv4Addr::new(10, 0, 0, 0), 8, "private network"),
-    (Ipv4Addr::new(100, 64, 0, 0), 10, "shared address space"),
-    (Ipv4Addr::new(127, 0, 0, 0), 8, "loopback"),
-    (Ipv4Addr::new(169, 254, 0, 0), 16, LINK_LOCAL),
-    (Ipv4Addr::new(172, 16, 0, 0), 12, "private network"),
-    (Ipv4Addr::new(192, 0, 0, 0), 24, "protocol assignments"),
-    (Ipv4Addr::new(192, 0, 2, 0), 24, "documentation"),
-    (Ipv4Addr::new(192, 88, 99, 0), 24, "6to4 relay"),
-    (Ipv4Addr::new(192, 168, 0, 0), 16, "private network"),
-    (Ipv4Addr::new(198, 18, 0, 0), 15, "benchmarking"),
-    (Ipv4Addr::new(198, 51, 100, 0), 24, "documentation"),
-    (Ipv4Addr::new(203, 0, 113, 0), 24, "documentation"),
-    (Ipv4Addr::new(224, 0, 0, 0), 4, "multicast"),
-    (Ipv4Addr::BROADCAST, 32, "broadcast"),
-    (Ipv4Addr::new(240, 0, 0, 0), 4, "reserved"),
-];
-
-/// IANA IPv6 Special-Purpose Address Registry. Blocks outside 2000::/3 are not global unicast, so they are forbidden
-/// anyway; they are listed because of their names.
-const FORBIDDEN_V6: [(Ipv6Addr, u8, &str); 14] = [
-    (Ipv6Addr::UNSPECIFIED, 128, "unspecified"),
-    (Ipv6Addr::LOCALHOST, 128, "loopback"),
-    (Ipv6Addr::UNSPECIFIED, 96, "IPv4-compatible"),
-    (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48, "local NAT64"),
-    (Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0), 64, "discard-only"),
-    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23, "protocol assignments"),
-    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32, "documentation"),
-    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, "6to4"),
-    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20, "documentation"),
-    (Ipv6Addr::new(0x5f00, 0, 0, 0, 0, 0, 0, 0), 16, "segment routing"),
-    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7, "private network"),
-    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, LINK_LOCAL),
-    (Ipv6Addr::new(0xfec0, 0, 0, 0, 0, 0, 0, 0), 10, "site-local"),
-    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, "multicast"),
+/// IANA IPv4 Special-Purpose Address Registry (RFC 6890) with multicast (RFC 5771), and IANA IPv6 Special-Purpose Address Registry.
+/// IPv6 blocks outside 2000::/3 are not global unicast, so they are forbidden anyway; they are listed because of their names.
+const FORBIDDEN: [(IpNet, &str); 30] = [
+    (net(v4(0, 0, 0, 0), 8), "this network"),
+    (net(v4(10, 0, 0, 0), 8), "private network"),
+    (net(v4(100, 64, 0, 0), 10), "shared address space"),
+    (net(v4(127, 0, 0, 0), 8), "loopback"),
+    (net(v4(169, 254, 0, 0), 16), LINK_LOCAL),
+    (net(v4(172, 16, 0, 0), 12), "private network"),
+    (net(v4(192, 0, 0, 0), 24), "protocol assignments"),
+    (net(v4(192, 0, 2, 0), 24), "documentation"),
+    (net(v4(192, 88, 99, 0), 24), "6to4 relay"),
+    (net(v4(192, 168, 0, 0), 16), "private network"),
+    (net(v4(198, 18, 0, 0), 15), "benchmarking"),
+    (net(v4(198, 51, 100, 0), 24), "documentation"),
+    (net(v4(203, 0, 113, 0), 24), "documentation"),
+    (net(v4(224, 0, 0, 0), 4), "multicast"),
+    (net(v4(255, 255, 255, 255), 32), "broadcast"),
+    (net(v4(240, 0, 0, 0), 4), "reserved"),
+    (net(v6([0; 8]), 128), "unspecified"),
+    (net(v6([0, 0, 0, 0, 0, 0, 0, 1]), 128), "loopback"),
+    (net(v6([0; 8]), 96), "IPv4-compatible"),
+    (net(v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0]), 48), "local NAT64"),
+    (net(v6([0x100, 0, 0, 0, 0, 0, 0, 0]), 64), "discard-only"),
+    (net(v6([0x2001, 0, 0, 0, 0, 0, 0, 0]), 23), "protocol assignments"),
+    (net(v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0]), 32), "documentation"),
+    (net(v6([0x2002, 0, 0, 0, 0, 0, 0, 0]), 16), "6to4"),
+    (net(v6([0x3fff, 0, 0, 0, 0, 0, 0, 0]), 20), "documentation"),
+    (net(v6([0x5f00, 0, 0, 0, 0, 0, 0, 0]), 16), "segment routing"),
+    (net(v6([0xfc00, 0, 0, 0, 0, 0, 0, 0]), 7), "private network"),
+    (net(v6([0xfe80, 0, 0, 0, 0, 0, 0, 0]), 10), LINK_LOCAL),
+    (net(v6([0xfec0, 0, 0, 0, 0, 0, 0, 0]), 10), "site-local"),
+    (net(v6([0xff00, 0, 0, 0, 0, 0, 0, 0]), 8), "multicast"),
 ];
 
 impl EgressGuard {
@@ -99,6 +92,11 @@ impl EgressGuard {
     #[must_use]
     pub fn new(allow_private: bool, allow: Vec<IpNet>) -> Self {
         Self { allow_private, allow: allow.into_iter().map(canonical_net).collect() }
+    }
+
+    /// Also permits the addresses of a network.
+    pub fn allow(&mut self, net: IpNet) {
+        *self = Self::new(self.allow_private, self.allow.iter().copied().chain([net]).collect());
     }
 
     /// Checks that requests may be sent to an address. An IPv4 address mapped into IPv6 counts as the IPv4 address.
@@ -117,33 +115,28 @@ impl EgressGuard {
         if self.allows_exactly(address) {
             return None;
         }
-        if is_metadata(address) {
+        if readings(address).any(|address| METADATA_ADDRESSES.contains(&address)) {
             return Some(METADATA);
         }
-        if is_link_local(address) {
+        if readings(address).any(|address| LINK_LOCAL_BLOCKS.iter().any(|block| block.contains(&address))) {
             return (!self.allows_link_local(address)).then_some(LINK_LOCAL);
         }
         if self.allow_private || self.allow.iter().any(|net| net.contains(&address)) {
             return None;
         }
-        match address {
-            IpAddr::V4(address) => kind_v4(address),
-            IpAddr::V6(address) => match nat64(address) {
-                Some(inner) => self.forbidden_kind(inner.into()),
-                None => kind_v6(address),
-            },
+        if let Some(inner) = nat64(address) {
+            return self.forbidden_kind(inner);
         }
+        let special = FORBIDDEN.iter().find(|(net, _)| net.contains(&address)).map(|(_, kind)| *kind);
+        let is_reserved = matches!(address, IpAddr::V6(address) if address.segments()[0] >> 13 != 1);
+        special.or(is_reserved.then_some("reserved"))
     }
 
     /// Returns whether the address is in a permitted network that lies within a link-local block.
     fn allows_link_local(&self, address: IpAddr) -> bool {
-        let within_block = |net: &IpNet| match net {
-            IpNet::V4(net) => LINK_LOCAL_V4.contains(net),
-            IpNet::V6(net) => LINK_LOCAL_V6.contains(net),
-        };
-        let inner = if let IpAddr::V6(address) = address { nat64(address).map(IpAddr::V4) } else { None };
-        let address = inner.unwrap_or(address);
-        self.allow.iter().any(|net| within_block(net) && net.contains(&address))
+        let address = nat64(address).unwrap_or(address);
+        let is_within_block = |net: &IpNet| LINK_LOCAL_BLOCKS.iter().any(|block| block.contains(net));
+        self.allow.iter().any(|net| is_within_block(net) && net.contains(&address))
     }
 
     fn allows_exactly(&self, address: IpAddr) -> bool {
@@ -163,74 +156,60 @@ impl ForbiddenAddress {
     }
 }
 
-fn kind_v4(address: Ipv4Addr) -> Option<&'static str> {
-    let within = |net: Ipv4Addr, length| Ipv4Net::new_assert(net, length).contains(&address);
-    FORBIDDEN_V4.iter().find(|(net, length, _)| within(*net, *length)).map(|(.., kind)| *kind)
-}
-
-fn kind_v6(address: Ipv6Addr) -> Option<&'static str> {
-    let within = |net: Ipv6Addr, length| Ipv6Net::new_assert(net, length).contains(&address);
-    let special = FORBIDDEN_V6.iter().find(|(net, length, _)| within(*net, *length)).map(|(.., kind)| *kind);
-    let is_global_unicast = address.segments()[0] >> 13 == 1;
-    special.or_else(|| (!is_global_unicast).then_some("reserved"))
-}
-
 /// Returns the IPv4 address behind the well-known NAT64 prefix (RFC 6052), by which a host without IPv4 reaches IPv4.
-fn nat64(address: Ipv6Addr) -> Option<Ipv4Addr> {
+fn nat64(address: IpAddr) -> Option<IpAddr> {
+    let IpAddr::V6(address) = address else { return None };
     let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = address.segments() else { return None };
-    Some(v4(high, low))
+    Some(join(high, low))
 }
 
-fn is_metadata(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => METADATA_V4.contains(&address),
-        IpAddr::V6(address) => {
-            METADATA_V6.contains(&address) || embedded_v4(address).any(|inner| METADATA_V4.contains(&inner))
-        }
-    }
+/// Returns the address itself, and every IPv4 address that a translator or tunnel on the path could extract from an IPv6 address.
+fn readings(address: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let embedded = if let IpAddr::V6(address) = address { Some(embedded_v4(address)) } else { None };
+    std::iter::once(address).chain(embedded.into_iter().flatten())
 }
 
-fn is_link_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => LINK_LOCAL_V4.contains(&address),
-        IpAddr::V6(address) => {
-            LINK_LOCAL_V6.contains(&address)
-                || embedded_v4(address).any(|inner| LINK_LOCAL_V4.contains(&inner))
-        }
-    }
-}
-
-/// Returns every IPv4 address that a translator or tunnel on the path could extract from an IPv6 address.
-fn embedded_v4(address: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
+fn embedded_v4(address: Ipv6Addr) -> impl Iterator<Item = IpAddr> {
     let (s, o) = (address.segments(), address.octets());
-    let last = v4(s[6], s[7]);
+    let last = join(s[6], s[7]);
     let teredo = s[0] == 0x2001 && s[1] == 0; // RFC 4380 section 4: server, and client with its bits flipped
     let isatap = s[4] & 0xfdff == 0 && s[5] == 0x5efe; // RFC 5214 section 6.1
     let local_nat64 = s[..3] == [0x64, 0xff9b, 1]; // RFC 8215; the position depends on the prefix length
     let low_only = s[..4] == [0; 4]; // IPv4-compatible, IPv4-mapped, and SIIT's ::ffff:0:0/96
     [
-        (low_only || isatap || local_nat64 || nat64(address).is_some()).then_some(last),
-        local_nat64.then(|| Ipv4Addr::new(o[6], o[7], o[9], o[10])),
-        local_nat64.then(|| Ipv4Addr::new(o[7], o[9], o[10], o[11])),
-        local_nat64.then(|| Ipv4Addr::new(o[9], o[10], o[11], o[12])),
-        (s[0] == 0x2002).then(|| v4(s[1], s[2])),
-        teredo.then(|| v4(s[2], s[3])),
-        teredo.then(|| v4(!s[6], !s[7])),
+        (low_only || isatap || local_nat64 || nat64(address.into()).is_some()).then_some(last),
+        local_nat64.then(|| v4(o[6], o[7], o[9], o[10])),
+        local_nat64.then(|| v4(o[7], o[9], o[10], o[11])),
+        local_nat64.then(|| v4(o[9], o[10], o[11], o[12])),
+        (s[0] == 0x2002).then(|| join(s[1], s[2])),
+        teredo.then(|| join(s[2], s[3])),
+        teredo.then(|| join(!s[6], !s[7])),
     ]
     .into_iter()
     .flatten()
 }
 
-fn v4(high: u16, low: u16) -> Ipv4Addr {
-    Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))
+const fn v4(a: u8, b: u8, c: u8, d: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+}
+
+const fn v6([a, b, c, d, e, f, g, h]: [u16; 8]) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::new(a, b, c, d, e, f, g, h))
+}
+
+const fn net(address: IpAddr, prefix_len: u8) -> IpNet {
+    IpNet::new_assert(address, prefix_len)
+}
+
+/// Returns the IPv4 address with these halves.
+fn join(high: u16, low: u16) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
 }
 
 /// Returns a mapped network as the IPv4 network that it represents: `::ffff:10.0.0.0/104` is `10.0.0.0/8`.
 fn canonical_net(net: IpNet) -> IpNet {
     match (net.addr().to_canonical(), net.prefix_len().checked_sub(96)) {
-        (IpAddr::V4(address), Some(length)) if net.addr().is_ipv6() => {
-            Ipv4Net::new_assert(address, length).into()
-        }
+        (address @ IpAddr::V4(_), Some(length)) if net.addr().is_ipv6() => IpNet::new_assert(address, length),
         _ => net,
     }
 }

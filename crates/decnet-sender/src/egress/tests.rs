@@ -236,3 +236,11 @@ fn error_names_the_setting_that_would_allow_the_address() {
         text("fe80::1").ends_with("(link-local); to allow it set DECNET_WEBHOOK_ALLOW_CIDRS=fe80::1/128")
     );
 }
+
+#[test]
+fn added_network_is_permitted_in_addition_to_the_others() {
+    let mut guard = EgressGuard::new(false, nets(&["10.1.0.0/16"]));
+    guard.allow("127.0.0.1/32".parse().unwrap());
+    assert_eq!(["10.1.2.3", "127.0.0.1"].map(|address| kind(&guard, address)), [None, None]);
+    assert_eq!(kind(&guard, "127.0.0.2"), Some("loopback"));
+}

@@ -1,21 +1,23 @@
-//! The incremental decoder of a reply's body.
+//! The framing of a reply's body, and its incremental decoder.
 
 use decnet_core::limits::{MAX_CHUNK_LINE_BYTES, MAX_REPLY_HEADER_BYTES};
 use httparse::Status;
-
-use super::head::Framing;
 
 /// The error for a body that violates the announced framing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// A decoder, which finds the end of a body.
+/// The way in which the end of a body is determined (RFC 9112 section 6.3), and the position in the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decoder {
-    /// A body of known length, with the number of bytes that are left.
+pub(super) enum Framing {
+    /// The body ends after this number of further bytes.
     Length(u64),
+    /// The body ends with the last chunk.
     Chunked(Chunk),
+    /// The body ends with the connection.
     Close,
+    /// The end of the body is unknown: its lengths are invalid or contradict each other.
+    Unknown,
 }
 
 /// The position in a chunked body (RFC 9112 section 7.1).
@@ -31,21 +33,7 @@ pub(super) enum Chunk {
     Trailers(usize),
 }
 
-impl Decoder {
-    pub(super) fn new(framing: Framing) -> Self {
-        match framing {
-            Framing::Length(length) => Self::Length(length),
-            Framing::Chunked => Self::Chunked(Chunk::Size),
-            // The bytes received with the head are kept, although some may not belong to the body.
-            Framing::Close | Framing::Unknown => Self::Close,
-        }
-    }
-
-    /// Returns whether the body ends with the connection.
-    pub(super) fn ends_with_connection(self) -> bool {
-        self == Self::Close
-    }
-
+impl Framing {
     /// Passes the data in `input` to `data`. Returns the number of bytes consumed, and whether they reach the body's end.
     ///
     /// # Errors
@@ -60,7 +48,8 @@ impl Decoder {
                 let taken = take(left, input, &mut data);
                 Ok((taken, *left == 0))
             }
-            Self::Close => {
+            // The bytes received with the head are kept, although some may not belong to a body of unknown length.
+            Self::Close | Self::Unknown => {
                 data(input);
                 Ok((input.len(), false))
             }
@@ -150,8 +139,7 @@ mod tests {
 
     /// Decodes pieces of `step` bytes. Returns the body, and the number of bytes consumed if the body is complete.
     fn decoded(framing: Framing, input: &[u8], step: usize) -> Result<(Vec<u8>, Option<usize>), Malformed> {
-        let (mut decoder, mut body, mut buffer, mut done) =
-            (Decoder::new(framing), Vec::new(), Vec::new(), 0);
+        let (mut decoder, mut body, mut buffer, mut done) = (framing, Vec::new(), Vec::new(), 0);
         for piece in input.chunks(step) {
             buffer.extend_from_slice(piece);
             let (taken, end) = decoder.decode(&buffer, |data| body.extend_from_slice(data))?;
@@ -169,7 +157,7 @@ mod tests {
         let chunked = b"4\r\nWiki\r\n6;x=y\r\npedia \r\nE\r\nin \r\n\r\nchunks.\r\n0\r\nx-sum: 1\r\n\r\nNEXT";
         let whole = (b"Wikipedia in \r\n\r\nchunks.".to_vec(), Some(chunked.len() - 4));
         for step in 1..chunked.len() {
-            assert_eq!(decoded(Framing::Chunked, chunked, step), Ok(whole.clone()), "{step}");
+            assert_eq!(decoded(Framing::Chunked(Chunk::Size), chunked, step), Ok(whole.clone()), "{step}");
             assert_eq!(decoded(Framing::Length(5), b"helloNEXT", step), Ok((b"hello".into(), Some(5))));
             assert_eq!(decoded(Framing::Close, b"hello", step), Ok((b"hello".into(), None)));
         }
@@ -179,7 +167,7 @@ mod tests {
     #[test]
     fn truncated_body_is_incomplete() {
         for cut in ["", "4", "4\r\n", "4\r\nWiki", "4\r\nWiki\r\n", "0\r\n", "0\r\nx: y\r\n", "0\r\n\r"] {
-            let (_, end) = decoded(Framing::Chunked, cut.as_bytes(), usize::MAX).unwrap();
+            let (_, end) = decoded(Framing::Chunked(Chunk::Size), cut.as_bytes(), usize::MAX).unwrap();
             assert_eq!(end, None, "{cut:?}");
         }
     }
@@ -190,7 +178,11 @@ mod tests {
         let endless_extension = format!("1;{}", "x".repeat(2 * MAX_CHUNK_LINE_BYTES));
         let endless_trailers = format!("0\r\n{}", "a: b\r\n".repeat(MAX_REPLY_HEADER_BYTES));
         for body in ["zz\r\n", "4\r\nWikix", "-1\r\n", &endless_line, &endless_extension, &endless_trailers] {
-            assert_eq!(decoded(Framing::Chunked, body.as_bytes(), 512), Err(Malformed), "{body:.20}");
+            assert_eq!(
+                decoded(Framing::Chunked(Chunk::Size), body.as_bytes(), 512),
+                Err(Malformed),
+                "{body:.20}"
+            );
         }
     }
 }

@@ -8,39 +8,26 @@ use std::time::Duration;
 
 use httparse::{ParserConfig, Response};
 
+use super::body::{Chunk, Framing};
+use crate::response::ReplyHead;
+
 /// The length of `HTTP/1.1 200`.
 const STATUS_END: usize = 12;
 
 /// The error for bytes that are not the head of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("its status line is malformed")]
-pub(crate) struct Malformed(#[from] httparse::Error);
+pub(crate) struct MalformedHead(#[from] httparse::Error);
 
-/// The status and the relevant headers of a final reply.
+/// The head of a final reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Head {
-    pub(crate) status: u16,
-    pub(crate) retry_after: Option<Box<str>>,
-    /// The target of a redirect, as received.
-    pub(crate) location: Option<Box<str>>,
+pub(super) struct Head {
+    pub(super) reply: ReplyHead,
     pub(super) framing: Framing,
     /// Whether another request may follow on the connection (RFC 9112 section 9.3).
     pub(super) keeps_alive: bool,
     /// The time for which the receiver keeps an idle connection (`Keep-Alive: timeout=`, RFC 2068 section 19.7.1.1).
     pub(super) keep_alive_timeout: Option<Duration>,
-}
-
-/// The way in which the end of the body is determined (RFC 9112 section 6.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Framing {
-    /// The body ends after this number of bytes.
-    Length(u64),
-    /// The body ends with the last chunk.
-    Chunked,
-    /// The body ends with the connection.
-    Close,
-    /// The end of the body is unknown: its lengths are invalid or contradict each other.
-    Unknown,
 }
 
 /// An incremental parser of heads. It scans each byte once, regardless of the size of the pieces in which the bytes arrive.
@@ -69,7 +56,7 @@ impl HeadParser {
     ///
     /// # Errors
     /// The status line is not valid HTTP/1.x.
-    pub(super) fn parse(&mut self, input: &mut Vec<u8>) -> Result<Option<(Head, usize)>, Malformed> {
+    pub(super) fn parse(&mut self, input: &mut Vec<u8>) -> Result<Option<(Head, usize)>, MalformedHead> {
         while let Some((status_line, length)) = self.complete(input)? {
             let is_interim = matches!(status_line.status, 100 | 102..=199);
             if !is_interim {
@@ -83,7 +70,7 @@ impl HeadParser {
 
     /// Returns the status line and the length of the head, including the empty line at its end, once it is complete. Empty
     /// lines before the head are ignored (RFC 9112 section 2.2).
-    fn complete(&mut self, input: &[u8]) -> Result<Option<(StatusLine, usize)>, Malformed> {
+    fn complete(&mut self, input: &[u8]) -> Result<Option<(StatusLine, usize)>, MalformedHead> {
         while let Some(at) = memchr::memchr(b'\n', &input[self.scanned..]) {
             let next = self.scanned + at + 1;
             let line = &input[self.line..next];
@@ -104,7 +91,7 @@ impl HeadParser {
 
 impl StatusLine {
     /// Parses the version and the status. The reason phrase is ignored (RFC 9112, section 4), whatever bytes it has.
-    fn parse(line: &[u8]) -> Result<Self, Malformed> {
+    fn parse(line: &[u8]) -> Result<Self, MalformedHead> {
         let mut without_reason = *b"HTTP/1.1 200\r\n";
         let line = match line.split_at_checked(STATUS_END) {
             Some((start, [b' ', ..])) => {
@@ -116,14 +103,15 @@ impl StatusLine {
         let mut reply = Response::new(&mut []);
         ParserConfig::default().parse_response(&mut reply, line)?;
         let fields = reply.code.zip(reply.version);
-        fields.map(|(status, version)| Self { status, version }).ok_or(Malformed(httparse::Error::Status))
+        fields.map(|(status, version)| Self { status, version }).ok_or(MalformedHead(httparse::Error::Status))
     }
 }
 
 impl Head {
     /// Parses the header lines after a status line.
     fn parse(StatusLine { status, version }: StatusLine, lines: &[u8]) -> Self {
-        let mut fields = HeaderFields::new(status, version);
+        let is_redirect = (300..=399).contains(&status);
+        let mut fields = HeaderFields { keeps_alive: version == 1, is_redirect, ..HeaderFields::default() };
         for line in Lines(lines) {
             fields.parse(line);
         }
@@ -132,21 +120,20 @@ impl Head {
         // A body that is announced but not allowed may follow nevertheless.
         let is_contradictory = !has_body && fields.announces_body();
         Self {
-            status,
             framing,
             keeps_alive: fields.keeps_alive
                 && !is_contradictory
                 && !fields.is_ambiguous
                 && !matches!(framing, Framing::Close | Framing::Unknown)
                 && status != 101,
-            retry_after: fields.retry_after,
-            location: fields.location,
             keep_alive_timeout: fields.keep_alive_timeout,
+            reply: ReplyHead { status, retry_after: fields.retry_after, location: fields.location },
         }
     }
 }
 
 /// The contents of the relevant header lines.
+#[derive(Default)]
 struct HeaderFields {
     length: Length,
     /// Whether there is a transfer coding other than `identity`.
@@ -162,28 +149,15 @@ struct HeaderFields {
     is_ambiguous: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 enum Length {
+    #[default]
     Absent,
     Valid(u64),
     Invalid,
 }
 
 impl HeaderFields {
-    fn new(status: u16, version: u8) -> Self {
-        Self {
-            length: Length::Absent,
-            has_coding: false,
-            is_chunked: false,
-            keeps_alive: version == 1,
-            keep_alive_timeout: None,
-            retry_after: None,
-            is_redirect: (300..=399).contains(&status),
-            location: None,
-            is_ambiguous: false,
-        }
-    }
-
     /// Parses one line, with its folded continuation lines (RFC 9112 section 5.2). White space before the colon is ignored
     /// (section 5.1).
     fn parse(&mut self, line: &[u8]) {
@@ -228,7 +202,7 @@ impl HeaderFields {
         // Both headers at once are a means of smuggling, so the connection is not reused (RFC 9112 section 6.3).
         self.is_ambiguous |= self.has_coding && self.length != Length::Absent;
         match (self.has_coding, self.is_chunked, self.length) {
-            (true, true, _) => Framing::Chunked,
+            (true, true, _) => Framing::Chunked(Chunk::Size),
             (true, false, _) | (false, _, Length::Absent) => Framing::Close,
             (false, _, Length::Valid(length)) => Framing::Length(length),
             (false, _, Length::Invalid) => Framing::Unknown,
@@ -317,6 +291,8 @@ fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 mod tests {
     use super::*;
 
+    const CHUNKED: Framing = Framing::Chunked(Chunk::Size);
+
     fn parse(head: &str) -> Head {
         let (head, _) = HeadParser::default().parse(&mut format!("{head}\r\n\r\n").into()).unwrap().unwrap();
         head
@@ -332,12 +308,9 @@ mod tests {
         for (head, expected) in [
             ("HTTP/1.1 200 OK\r\nContent-Length: 5", (Framing::Length(5), true)),
             ("HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\ncontent-length: 5", (Framing::Length(5), true)),
-            ("HTTP/1.1 200\r\nTransfer-Encoding: gzip, chunked", (Framing::Chunked, true)),
-            (
-                "HTTP/1.1 200\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
-                (Framing::Chunked, true),
-            ),
-            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 3", (Framing::Chunked, false)),
+            ("HTTP/1.1 200\r\nTransfer-Encoding: gzip, chunked", (CHUNKED, true)),
+            ("HTTP/1.1 200\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked", (CHUNKED, true)),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 3", (CHUNKED, false)),
             ("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\ncontent-length: 3", (Framing::Close, false)),
             ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, gzip", (Framing::Close, false)),
             ("HTTP/1.1 200 OK", (Framing::Close, false)),
@@ -372,8 +345,8 @@ mod tests {
     fn transfer_coding_identity_is_ignored() {
         for (head, expected) in [
             ("Transfer-Encoding: identity\r\nContent-Length: 5", (Framing::Length(5), true)),
-            ("Transfer-Encoding: Identity, chunked", (Framing::Chunked, true)),
-            ("Transfer-Encoding: chunked, identity", (Framing::Chunked, true)),
+            ("Transfer-Encoding: Identity, chunked", (CHUNKED, true)),
+            ("Transfer-Encoding: chunked, identity", (CHUNKED, true)),
             ("Transfer-Encoding: identity", (Framing::Close, false)),
         ] {
             assert_eq!(framing(&format!("HTTP/1.1 200 OK\r\n{head}")), expected, "{head}");
@@ -405,8 +378,12 @@ mod tests {
             ("x: a\rcontent-length: 9", false),
         ] {
             let head = parse(&format!("HTTP/1.1 200 OK\r\n{line}\r\ncontent-length: 2\r\nretry-after: 7"));
-            assert_eq!((head.status, head.framing), (200, Framing::Length(2)), "{line:?}");
-            assert_eq!((head.keeps_alive, head.retry_after.as_deref()), (keeps_alive, Some("7")), "{line:?}");
+            assert_eq!((head.reply.status, head.framing), (200, Framing::Length(2)), "{line:?}");
+            assert_eq!(
+                (head.keeps_alive, head.reply.retry_after.as_deref()),
+                (keeps_alive, Some("7")),
+                "{line:?}"
+            );
         }
     }
 
@@ -416,8 +393,8 @@ mod tests {
             ("content-length : 5", Framing::Length(5)),
             ("content-length:\r\n 5", Framing::Length(5)),
             ("content-length: 5\r\n 6", Framing::Unknown),
-            ("transfer-encoding:\r\n chunked", Framing::Chunked),
-            ("transfer-encoding : chunked\r\ncontent-length: 5", Framing::Chunked),
+            ("transfer-encoding:\r\n chunked", CHUNKED),
+            ("transfer-encoding : chunked\r\ncontent-length: 5", CHUNKED),
             ("transfer-encoding: \u{b}chunked\r\ncontent-length: 5", Framing::Close),
         ] {
             assert_eq!(framing(&format!("HTTP/1.1 200 OK\r\n{lines}")), (expected, false), "{lines:?}");
@@ -476,7 +453,7 @@ mod tests {
         ] {
             let (head, _) =
                 HeadParser::default().parse(&mut format!("{line}\r\n\r\n").into()).unwrap().unwrap();
-            assert_eq!(head.status, 200, "{line:?}");
+            assert_eq!(head.reply.status, 200, "{line:?}");
         }
     }
 
@@ -488,7 +465,7 @@ mod tests {
             assert_eq!(parser.parse(&mut received), Ok(None), "{first}");
             received.extend_from_slice(&input[first..]);
             let (head, length) = parser.parse(&mut received).unwrap().unwrap();
-            assert_eq!((head.status, head.retry_after.as_deref()), (429, Some("7")), "{first}");
+            assert_eq!((head.reply.status, head.reply.retry_after.as_deref()), (429, Some("7")), "{first}");
             assert_eq!(received[length..], *b"xy", "{first}");
         }
     }

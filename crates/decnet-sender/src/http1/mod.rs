@@ -18,13 +18,13 @@ use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
-use self::body::Decoder;
-pub(crate) use self::head::Head;
-use self::head::{Framing, HeadParser};
+use self::body::Framing;
+pub(crate) use self::head::MalformedHead;
+use self::head::{Head, HeadParser};
 use crate::meter::Meter;
-use crate::response::{BodyEnd, ReplyPrefix};
+use crate::no_reply::ExchangeError;
+use crate::response::{BodyEnd, ReplyHead, ReplyPrefix};
 use crate::sockets::Socket;
-use crate::texts;
 
 /// The maximum size of a body that is copied behind its head and sent in one write, in bytes.
 const MAX_COPIED_BODY: usize = 16 * 1024;
@@ -32,27 +32,6 @@ const MAX_COPIED_BODY: usize = 16 * 1024;
 const HEAD_READ_SIZE: usize = 1024;
 /// The size of a read of the rest of a body, in bytes.
 const BODY_READ_SIZE: usize = 8 * 1024;
-
-/// The reason for a missing reply.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// Provably no byte of the request was sent.
-    #[error("the connection was closed before the request was sent")]
-    Unsent,
-    #[error("the receiver closed the connection before its reply")]
-    Closed,
-    #[error("connection lost before the reply ({})", texts::io(.0))]
-    Lost(#[source] io::Error),
-    /// The receiver sent bytes after its previous reply.
-    #[error("the receiver sent bytes outside a reply")]
-    Unsolicited,
-    #[error("the reply's headers are too large")]
-    TooLarge,
-    #[error("the reply is not valid HTTP ({0})")]
-    Malformed(#[from] head::Malformed),
-    #[error("the port speaks TLS; use https:// in the URL")]
-    Encrypted,
-}
 
 /// The beginning of a TLS record with an alert (RFC 8446 section 5.1), which a TLS server sends in reply to clear text.
 const TLS_ALERT: [u8; 2] = [21, 3];
@@ -80,13 +59,15 @@ pub(crate) struct Connection {
     /// Whether the replies allow another request.
     keeps_alive: bool,
     keep_alive_timeout: Option<Duration>,
+    /// The framing of the body of the current reply.
+    framing: Framing,
 }
 
 /// The outcome of writing a request.
 enum WriteEnd {
     Complete,
     /// The reply arrived first.
-    Early(Result<Head, Error>),
+    Early(Result<Head, ExchangeError>),
     Failed(io::Error),
 }
 
@@ -108,6 +89,7 @@ impl Connection {
             has_served: false,
             keeps_alive: true,
             keep_alive_timeout: None,
+            framing: Framing::Close,
         }
     }
 
@@ -154,21 +136,24 @@ impl Connection {
         &mut self,
         head: impl FnOnce(&mut Vec<u8>),
         body: &[u8],
-    ) -> Result<Head, Error> {
+    ) -> Result<ReplyHead, ExchangeError> {
         let rest = self.prepare(head, body);
         let head = match poll_fn(|context| self.poll_write_or_reply(context, rest)).await {
             WriteEnd::Complete => self.read_head().await?,
             WriteEnd::Early(head) => head?,
-            WriteEnd::Failed(_) if self.sent == 0 => return Err(Error::Unsent),
+            WriteEnd::Failed(_) if self.sent == 0 => return Err(ExchangeError::Unsent),
             // A receiver may reply to a request that it does not read to its end.
             WriteEnd::Failed(error) => match self.read_head().await {
-                Err(Error::Closed | Error::Lost(_)) => return Err(Error::Lost(error)),
+                Err(ExchangeError::Closed | ExchangeError::Lost { .. }) => {
+                    return Err(ExchangeError::lost(&error));
+                }
                 head => head?,
             },
         };
-        (self.has_served, self.keeps_alive, self.keep_alive_timeout) =
-            (true, head.keeps_alive, head.keep_alive_timeout);
-        Ok(head)
+        self.has_served = true;
+        (self.keeps_alive, self.keep_alive_timeout) = (head.keeps_alive, head.keep_alive_timeout);
+        self.framing = head.framing;
+        Ok(head.reply)
     }
 
     /// Sends the rest of the request after an early reply. At the same time the reply is read, within limits: a receiver may
@@ -182,10 +167,10 @@ impl Connection {
     }
 
     /// Reads the body of the reply to its end or to [`MAX_REPLY_BYTES`], and adds its beginning to `prefix`.
-    pub(crate) async fn read_body(&mut self, head: &Head, prefix: &mut ReplyPrefix) -> BodyEnd {
-        let (mut decoder, mut read) = (Decoder::new(head.framing), 0);
+    pub(crate) async fn read_body(&mut self, prefix: &mut ReplyPrefix) -> BodyEnd {
+        let mut read = 0;
         loop {
-            let decoded = decoder.decode(&self.input, |data| {
+            let decoded = self.framing.decode(&self.input, |data| {
                 read += data.len();
                 prefix.add(data);
             });
@@ -198,11 +183,11 @@ impl Connection {
                 self.input.shrink_to(BODY_READ_SIZE);
                 return BodyEnd::Complete;
             }
-            if head.framing == Framing::Unknown {
+            if self.framing == Framing::Unknown {
                 return BodyEnd::Unframed;
             }
             match self.read(BODY_READ_SIZE).await {
-                Ok(0) if decoder.ends_with_connection() => return BodyEnd::Complete,
+                Ok(0) if self.framing == Framing::Close => return BodyEnd::Complete,
                 Err(_) if self.meter.is_exhausted() => return BodyEnd::TooLong,
                 Ok(0) | Err(_) => return BodyEnd::Lost,
                 Ok(_) => {}
@@ -279,31 +264,31 @@ impl Connection {
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    async fn read_head(&mut self) -> Result<Head, Error> {
+    async fn read_head(&mut self) -> Result<Head, ExchangeError> {
         loop {
             if let Some(head) = self.parse_head()? {
                 return Ok(head);
             }
             match self.read(HEAD_READ_SIZE).await {
-                Ok(0) => return Err(Error::Closed),
-                Err(_) if self.meter.is_exhausted() => return Err(Error::TooLarge),
-                Err(error) => return Err(Error::Lost(error)),
+                Ok(0) => return Err(ExchangeError::Closed),
+                Err(_) if self.meter.is_exhausted() => return Err(ExchangeError::TooLarge),
+                Err(error) => return Err(ExchangeError::lost(&error)),
                 Ok(_) => {}
             }
         }
     }
 
     /// Removes the reply's head from the input and returns it, once it is complete.
-    fn parse_head(&mut self) -> Result<Option<Head>, Error> {
+    fn parse_head(&mut self) -> Result<Option<Head>, ExchangeError> {
         match self.parser.parse(&mut self.input) {
             Ok(Some((head, length))) => {
                 self.input.drain(..length);
                 Ok(Some(head))
             }
-            _ if self.input.starts_with(&TLS_ALERT) => Err(Error::Encrypted),
-            Ok(None) if self.received > MAX_REPLY_HEADER_BYTES => Err(Error::TooLarge),
+            _ if self.input.starts_with(&TLS_ALERT) => Err(ExchangeError::Encrypted),
+            Ok(None) if self.received > MAX_REPLY_HEADER_BYTES => Err(ExchangeError::TooLarge),
             Ok(None) => Ok(None),
-            Err(_) if self.begins_with_leftovers() => Err(Error::Unsolicited),
+            Err(_) if self.begins_with_leftovers() => Err(ExchangeError::Unsolicited),
             Err(malformed) => Err(malformed.into()),
         }
     }

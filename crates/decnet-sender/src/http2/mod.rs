@@ -4,27 +4,28 @@
 //! A task drives the connection. Each exchange passes its request to that task as the receiver's flow-control windows allow,
 //! and reads its reply.
 
-mod error;
 mod upload;
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use decnet_core::limits::{HTTP2_CONNECTION_WINDOW, MAX_REPLY_BYTES, MAX_REPLY_HEADER_BYTES};
-use h2::RecvStream;
 use h2::client::{Builder, SendRequest};
+use h2::{Reason, RecvStream};
+use http::Request;
 use http::header::{HeaderName, LOCATION, RETRY_AFTER};
-use http::{Request, Response};
 use tokio_rustls::client::TlsStream;
 
-pub(crate) use self::error::Error;
-use self::upload::{Piece, Upload};
+use self::upload::{Piece, Upload, UploadStopped};
 use crate::meter::{Allowance, Meter};
-use crate::response::{BodyEnd, ReplyPrefix};
+use crate::no_reply::ExchangeError;
+use crate::response::{BodyEnd, ReplyHead, ReplyPrefix};
 use crate::sockets::Socket;
+use crate::texts;
 
 /// The number of streams opened before the receiver's SETTINGS announce its limit: further streams could be refused (RFC 9113
 /// section 5.1.2).
@@ -37,9 +38,16 @@ pub(crate) struct Connection {
     meter: Rc<Meter>,
 }
 
+/// One exchange on a connection.
+pub(crate) struct Exchange {
+    connection: Connection,
+    /// Boxed because it would make every attempt larger.
+    reply: Option<Box<Reply>>,
+}
+
 /// A reply whose body has not been read.
-pub(crate) struct Reply {
-    head: Response<RecvStream>,
+struct Reply {
+    body: RecvStream,
     upload: Upload,
     allowance: Allowance,
 }
@@ -82,17 +90,33 @@ impl Connection {
     pub(crate) fn is_flooded(&self) -> bool {
         self.meter.is_exhausted()
     }
+}
+
+impl Exchange {
+    pub(crate) fn new(connection: Connection) -> Self {
+        Self { connection, reply: None }
+    }
+
+    /// Returns the connection that is used.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
 
     /// Sends a request and waits for the head of its reply. Interim replies are skipped.
     ///
     /// # Errors
     /// The exchange ended without a reply.
-    pub(crate) async fn exchange(&self, request: Request<()>, body: &Bytes) -> Result<Reply, Error> {
-        let allowance = self.meter.allow_exchange(body.len());
-        let sent = self.requests.clone().send_request(request, body.is_empty());
-        let (response, stream) = sent.map_err(|error| match self.is_closed() {
-            true => Error::Unsent,
-            false => Error::Internal(error),
+    pub(crate) async fn exchange(
+        &mut self,
+        request: Request<()>,
+        body: &Bytes,
+    ) -> Result<ReplyHead, ExchangeError> {
+        let Connection { requests, meter } = &self.connection;
+        let allowance = meter.allow_exchange(body.len());
+        let sent = requests.clone().send_request(request, body.is_empty());
+        let (response, stream) = sent.map_err(|_| match self.connection.is_closed() {
+            true => ExchangeError::Unsent,
+            false => ExchangeError::Internal,
         })?;
         let (mut upload, mut response) = (Upload::new(stream, body.clone()), pin!(response));
         let reply = poll_fn(|context| {
@@ -100,49 +124,38 @@ impl Connection {
             let _ready_or_stopped = upload.poll_queue(context);
             response.as_mut().poll(context)
         });
-        let head = reply.await.map_err(|error| Error::new(error, &self.meter))?;
-        Ok(Reply { head, upload, allowance })
-    }
-}
-
-impl Reply {
-    pub(crate) fn status(&self) -> u16 {
-        self.head.status().as_u16()
-    }
-
-    pub(crate) fn retry_after(&self) -> Option<&str> {
-        self.header(RETRY_AFTER)
+        let (head, body) = reply.await.map_err(|error| classify(&error, meter))?.into_parts();
+        self.reply = Some(Box::new(Reply { body, upload, allowance }));
+        let header = |name: HeaderName| Some(head.headers.get(name)?.to_str().ok()?.into());
+        Ok(ReplyHead {
+            status: head.status.as_u16(),
+            retry_after: header(RETRY_AFTER),
+            location: head.status.is_redirection().then(|| header(LOCATION)).flatten(),
+        })
     }
 
-    /// Returns the target of a redirect, as received.
-    pub(crate) fn location(&self) -> Option<&str> {
-        self.head.status().is_redirection().then(|| self.header(LOCATION)).flatten()
-    }
-
-    fn header(&self, name: HeaderName) -> Option<&str> {
-        self.head.headers().get(name).and_then(|value| value.to_str().ok())
-    }
-
-    /// Returns whether the whole request was written.
+    /// Returns whether there is a reply and the whole request was written.
     pub(crate) fn is_sent(&self) -> bool {
-        self.upload.is_sent()
+        self.reply.as_ref().is_some_and(|reply| reply.upload.is_sent())
     }
 
     /// Sends the rest of the request after an early reply.
     ///
     /// # Errors
     /// The stream or the connection ended first, for example by a reset with `NO_ERROR` (RFC 9113 section 8.1).
-    pub(crate) async fn send_rest(&mut self) -> Result<(), upload::UploadStopped> {
-        poll_fn(|context| self.upload.poll_sent(context)).await
+    pub(crate) async fn send_rest(&mut self) -> Result<(), UploadStopped> {
+        let reply = self.reply.as_mut().ok_or(UploadStopped)?;
+        poll_fn(|context| reply.upload.poll_sent(context)).await
     }
 
     /// Reads the body to its end or to [`MAX_REPLY_BYTES`], and adds its beginning to `prefix`.
     pub(crate) async fn read_body(&mut self, prefix: &mut ReplyPrefix) -> BodyEnd {
-        let (mut read, body) = (0, self.head.body_mut());
+        let Some(Reply { body, allowance, .. }) = self.reply.as_deref_mut() else { return BodyEnd::Lost };
+        let mut read = 0;
         while let Some(data) = body.data().await {
             let Ok(data) = data else { return BodyEnd::Lost };
             read += data.len();
-            self.allowance.add_body_bytes(data.len());
+            allowance.add_body_bytes(data.len());
             prefix.add(&data);
             if read >= MAX_REPLY_BYTES && !body.is_end_stream() {
                 return BodyEnd::TooLong;
@@ -150,4 +163,33 @@ impl Reply {
         }
         BodyEnd::Complete
     }
+}
+
+/// Returns the reason for a missing reply.
+fn classify(error: &h2::Error, meter: &Meter) -> ExchangeError {
+    use ExchangeError::{Closed, Flooded, Internal, Lost, Violation};
+    match error.reason() {
+        _ if meter.is_exhausted() => Flooded,
+        Some(reason) if error.is_remote() => classify_remote(reason, error),
+        Some(Reason::ENHANCE_YOUR_CALM) if !texts::is_about_headers(&error.to_string()) => Flooded,
+        Some(_) if error.is_library() => Violation(texts::http2(error)),
+        _ if error.get_io().is_some_and(is_closed) => Closed,
+        _ if error.is_io() => Lost { cause: texts::http2(error), is_tls: texts::is_alert(error) },
+        _ => Internal,
+    }
+}
+
+/// Classifies a reset or a GOAWAY from the receiver. The h2 crate reports a GOAWAY only to streams that the receiver has not
+/// processed.
+fn classify_remote(reason: Reason, error: &h2::Error) -> ExchangeError {
+    match reason {
+        Reason::HTTP_1_1_REQUIRED => ExchangeError::Http1Required,
+        Reason::REFUSED_STREAM => ExchangeError::Unprocessed(reason),
+        _ if error.is_go_away() => ExchangeError::Unprocessed(reason),
+        _ => ExchangeError::Reset(texts::http2(error)),
+    }
+}
+
+fn is_closed(cause: &io::Error) -> bool {
+    matches!(cause.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof)
 }

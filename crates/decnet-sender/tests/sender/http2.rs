@@ -7,10 +7,13 @@ use decnet_core::delivery::Reason;
 use decnet_core::limits::{MAX_REPLY_WIRE_BYTES, MAX_SENDS_PER_ATTEMPT};
 use decnet_sender::Sender;
 use decnet_testkit::frames::{self, Answer, Peer};
-use decnet_testkit::{Receiver, reply};
+use decnet_testkit::{Receiver, Step, reply};
 use futures_util::future::join_all;
 
 const IN_BUFFERS: u64 = 32 * 1024 * 1024;
+const HEADERS: u8 = 1;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
 
 fn receiver_and_sender(peer: Peer) -> (Receiver, Sender) {
     let receiver = Receiver::builder().tls(&["127.0.0.1"]).frames(peer).start();
@@ -90,6 +93,24 @@ fn stream_limit_is_respected_from_the_start() {
         }
     });
     assert_eq!((receiver.count(), receiver.connections()), (64, 1));
+}
+
+/// The h2 crate reports headers slightly over the limit and malformed headers alike.
+#[test]
+fn invalid_headers_are_reported_with_limit_and_rule() {
+    let large = Receiver::builder().script(Step::HugeHeader(40 * 1024)).tls(&["127.0.0.1"]).start();
+    let (malformed, _) = receiver_and_sender(Peer::answering(|event| {
+        // `:status: 200` and a literal field (RFC 7541 section 6).
+        let block = [b"\x88\0\x0aconnection".as_slice(), b"\x05close"].concat();
+        Answer::Send(frames::frame(HEADERS, END_STREAM | END_HEADERS, event.stream, &block))
+    }));
+    for receiver in [large, malformed] {
+        let attempted = send_once(&sender_trusting(&receiver), &receiver.url("/"));
+        let text = "the reply's headers are too large (more than 32768 bytes) or malformed (HTTP/2 forbids `connection` and \
+                    `transfer-encoding`, for example)";
+        assert_failed(&attempted, Reason::Protocol, text);
+        assert_eq!((attempted.repeats, receiver.count()), (0, 1));
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod egress;
 mod faults;
 mod framing;
 mod http2;
+mod own_network;
 mod repeats;
 mod request;
 mod settings;

@@ -16,7 +16,7 @@ fn ok() -> Step {
 
 /// Closes the connection once the request has been read.
 fn close() -> Step {
-    Step::Garbage("".into())
+    Step::Close("".into())
 }
 
 #[test]
@@ -64,7 +64,10 @@ fn request_is_repeated_at_most_once() {
 /// The receiver has started to reply, so it has read the request.
 #[test]
 fn request_whose_reply_has_begun_is_not_sent_again() {
-    for lost in [Step::CloseMidHeaders, Step::Garbage("HTTP/1.1 100 Continue\r\n\r\n".into())] {
+    for lost in [
+        Step::Close("HTTP/1.1 200 OK\r\ncontent-le".into()),
+        Step::Close("HTTP/1.1 100 Continue\r\n\r\n".into()),
+    ] {
         let receiver = steps([ok(), lost, ok()]);
         let (sender, target) = sender_to(&receiver);
         run(async {

@@ -178,8 +178,8 @@ fn too_large_headers_have_the_same_reason_over_http2() {
 #[test]
 fn certificates_are_verified() {
     let trusted = encrypted(reply(200));
-    let expired = Receiver::builder().tls(&["127.0.0.1"]).expired().start();
-    let early = Receiver::builder().tls(&["127.0.0.1"]).not_yet_valid().start();
+    let expired = Receiver::builder().tls(&["127.0.0.1"]).valid_between(2000, 2001).start();
+    let early = Receiver::builder().tls(&["127.0.0.1"]).valid_between(2999, 3000).start();
     let (plain, plain_server) = serve_once(|mut stream| {
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         std::io::copy(&mut stream, &mut std::io::sink())
@@ -226,7 +226,8 @@ fn trusted_ca_certificate_is_accepted_for_the_server() {
 #[test]
 fn trusted_ca_certificate_is_still_verified() {
     let ca = || Receiver::builder().tls(&["a.test"]).with_ca_certificate();
-    let (valid, expired, early) = (ca().start(), ca().expired().start(), ca().not_yet_valid().start());
+    let (valid, expired) = (ca().start(), ca().valid_between(2000, 2001).start());
+    let early = ca().valid_between(2999, 3000).start();
     let untrusted = ca().start();
     let names = resolver(&[("a.test", &["127.0.0.1"]), ("b.test", &["127.0.0.1"])]);
     let sender = Sender::new(Options { resolver: names, ..trusting(&[&valid, &expired, &early]) });

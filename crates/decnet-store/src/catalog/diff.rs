@@ -41,7 +41,7 @@ struct RowDigest {
 #[derive(Debug, Default)]
 pub struct Changes {
     /// The valid rows that are new or differ, in table order. Always includes rows with warnings.
-    pub changed: Vec<StoredSubscription>,
+    pub subscriptions: Vec<StoredSubscription>,
     /// The UUIDs of rows that were valid and are now invalid or deleted.
     pub missing: Vec<Arc<str>>,
     /// All invalid rows, with the reason.
@@ -164,7 +164,7 @@ fn take(
     match validated {
         Ok(stored) if digests.upsert(&stored, digest) => {
             changes.usable += 1;
-            changes.changed.push(stored);
+            changes.subscriptions.push(stored);
         }
         Ok(_) => changes.problems.push(RowProblem::new(&raw, &DUPLICATE)),
         Err(problem) => changes.problems.push(RowProblem::new(&raw, &problem)),
@@ -213,8 +213,11 @@ mod tests {
 
     #[test]
     fn uncompared_columns_do_not_affect_deliveries() {
-        let all: Vec<&str> =
-            COLUMNS.into_iter().chain(["enabled IS 1"]).chain(extension_table::COLUMNS).collect();
+        let all: Vec<&str> = COLUMNS
+            .into_iter()
+            .chain(["enabled IS 1"])
+            .chain(extension_table::COLUMNS.map(|(name, ..)| name))
+            .collect();
         let uncompared = UNCOMPARED.map(|index| all[index]);
         let expected = ["last_success_at", "last_failure_at", "last_error", "created_at", "updated_at"];
         assert_eq!((uncompared, all[DEFERRED_UNTIL]), (expected, "deferred_until"));

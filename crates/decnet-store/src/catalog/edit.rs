@@ -6,14 +6,16 @@ use decnet_core::subscription::{Problem, check_name, check_secret, is_same_name}
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params, params_from_iter};
+use rusqlite::{Connection, params};
 use uuid::Uuid;
 
-use super::error::Error;
-use super::extension_table::{self, ExtensionTable};
+use super::assignments::{Assignments, text};
+use super::error::{Abort, Error};
+use super::extension_table::{ExtensionRow, ExtensionTable, delete_orphans};
 use super::open::Catalog;
 use super::trips::Trips;
 use super::validate::{headers, settings};
+use crate::sql;
 
 /// The values of a new subscription.
 #[derive(Debug, Clone)]
@@ -71,16 +73,17 @@ impl Catalog {
         self.write(|transaction, mut extension| {
             for (new, (uuid, patterns)) in new.iter().zip(&prepared) {
                 if uuid_by_name(transaction, &new.name)?.is_some() {
-                    return Ok(Err(Error::NameTaken(new.name.clone())));
+                    return Err(Error::NameTaken(new.name.clone()).into());
                 }
                 insert(transaction, uuid, new, patterns, now)?;
                 if new.settings != Settings::default() {
                     extension.ensure(transaction)?;
-                    write_settings(transaction, uuid, &new.settings)?;
-                    write_headers(transaction, uuid, &new.settings)?;
+                    let row = ExtensionRow { conn: transaction, uuid };
+                    row.write_settings(&new.settings)?;
+                    row.write_headers(&new.settings)?;
                 }
             }
-            Ok(Ok(()))
+            Ok(())
         })?;
         Ok(prepared.into_iter().map(|(uuid, _)| uuid).collect())
     }
@@ -90,48 +93,36 @@ impl Catalog {
     /// # Errors
     /// The UUID does not exist, the name is taken, a value is invalid, or the file cannot be written.
     pub fn update(&mut self, uuid: &str, patch: &Patch, now: UnixMicros) -> Result<(), Error> {
-        let Some((columns, mut values)) = assignments(patch, now)? else { return Ok(()) };
-        values.push(text(uuid));
+        if *patch == Patch::default() {
+            return Ok(());
+        }
+        let mut assign = assignments(patch, now)?;
         self.write(|transaction, mut extension| {
             let trips = Trips::detect(transaction)?;
             if let Some(name) = &patch.name
                 && uuid_by_name(transaction, name)?.is_some_and(|found| found != text(uuid))
             {
-                return Ok(Err(Error::NameTaken(name.clone())));
+                return Err(Error::NameTaken(name.clone()).into());
             }
             // Enabling and disabling both end a trip. Other changes do not.
-            let end_trip =
-                if patch.enabled.is_some() && trips.has_column() { ", auto_disabled_at = NULL" } else { "" };
-            if patch.enabled.is_some() {
-                trips.clear(transaction, uuid)?;
+            if patch.enabled.is_none() {
+                trips.keep_through_update(uuid, now)?;
             } else {
-                trips.keep_through_update(transaction, uuid, now)?;
+                trips.clear(uuid)?;
+                if trips.has_column() {
+                    assign.set("auto_disabled_at = NULL", []);
+                }
             }
-            let sql = format!("UPDATE webhook_subscriptions SET {columns}{end_trip} WHERE uuid = ?");
-            if transaction.execute(&sql, params_from_iter(values))? == 0 {
-                return Ok(Err(Error::not_found(uuid)));
+            if assign.update(transaction, "uuid = ?", [text(uuid)])? == 0 {
+                return Err(Error::not_found(uuid).into());
             }
-            if patch.enabled == Some(true) && extension == ExtensionTable::Present {
-                extension_table::clear_gone(transaction, uuid)?;
-            }
-            // A new receiver has requested no deferral, and enabling overrides the receiver's request.
-            if (patch.enabled == Some(true) || patch.url.is_some()) && extension == ExtensionTable::Present {
-                extension_table::lift_deferral(transaction, uuid)?;
-            }
-            if let Some(paused) = patch.paused {
-                extension.ensure(transaction)?;
-                extension_table::set(transaction, uuid, "paused", paused)?;
-            }
-            if patch.secret.is_some() && extension == ExtensionTable::Present {
-                extension_table::set_old_secrets(transaction, uuid, &[])?;
-            }
-            if !patch.settings.is_empty() {
+            if patch.paused.is_some() || !patch.settings.is_empty() {
                 extension.ensure(transaction)?;
             }
-            if extension == ExtensionTable::Present && (!patch.settings.is_empty() || patch.url.is_some()) {
-                return change_settings(transaction, uuid, &patch.settings);
+            if extension == ExtensionTable::Present {
+                ExtensionRow { conn: transaction, uuid }.apply(patch)?;
             }
-            Ok(Ok(()))
+            Ok(())
         })
     }
 
@@ -141,15 +132,13 @@ impl Catalog {
     /// The UUID does not exist, or the file cannot be written.
     pub fn delete(&mut self, uuid: &str) -> Result<(), Error> {
         self.write(|transaction, extension| {
-            let delete = "DELETE FROM webhook_subscriptions WHERE uuid = ?1";
-            if transaction.execute(delete, [uuid])? == 0 {
-                return Ok(Err(Error::not_found(uuid)));
+            if sql::execute(transaction, "DELETE FROM webhook_subscriptions WHERE uuid = ?1", [uuid])? == 0 {
+                return Err(Error::not_found(uuid).into());
             }
             if extension == ExtensionTable::Present {
-                extension_table::delete_orphans(transaction)?;
+                delete_orphans(transaction)?;
             }
-            Trips::detect(transaction)?.clear(transaction, uuid)?;
-            Ok(Ok(()))
+            Ok(Trips::detect(transaction)?.clear(uuid)?)
         })
     }
 }
@@ -158,50 +147,69 @@ impl Catalog {
 fn prepare(new: &NewSubscription) -> Result<(String, String), Error> {
     check_name(&new.name)?;
     check_secret(new.secret.expose())?;
-    new.settings.headers.check_with_url(&new.url).map_err(|error| Problem::Settings(error.into()))?;
+    check_headers(&new.settings, &new.url)?;
     Ok((Uuid::new_v4().to_string(), json_list(&new.patterns)?))
 }
 
-/// Changes the settings. Stored values that cannot be read are overwritten only if the patch changes them.
-fn change_settings(
-    transaction: &Transaction<'_>,
-    uuid: &str,
-    patch: &SettingsPatch,
-) -> rusqlite::Result<Result<(), Error>> {
-    let current = Settings {
-        headers: headers(&extension_table::get(transaction, uuid, "headers")?).unwrap_or_default(),
-        ..settings(&extension_table::get(transaction, uuid, "settings")?).unwrap_or_default()
-    };
-    let changed = match patch.apply(&current) {
-        Ok(changed) => changed,
-        Err(error) => return Ok(Err(Problem::from(error).into())),
-    };
-    let url = "SELECT CAST(url AS TEXT) FROM webhook_subscriptions WHERE uuid = ?1";
-    let url: String = transaction.query_row(url, [uuid], |row| row.get(0))?;
-    // An invalid URL is reported by `validate`.
-    if let Some(Err(error)) = EndpointUrl::new(&url).ok().map(|url| changed.headers.check_with_url(&url)) {
-        return Ok(Err(Problem::Settings(error.into()).into()));
+impl ExtensionRow<'_> {
+    /// Applies the changes that concern the extension table.
+    fn apply(self, patch: &Patch) -> Result<(), Abort> {
+        if patch.enabled == Some(true) {
+            self.clear_gone()?;
+        }
+        // A new receiver has requested no deferral, and enabling overrides the receiver's request.
+        if patch.enabled == Some(true) || patch.url.is_some() {
+            self.lift_deferral()?;
+        }
+        if let Some(paused) = patch.paused {
+            self.set("paused", paused)?;
+        }
+        if patch.secret.is_some() {
+            self.set_old_secrets(&[])?;
+        }
+        if !patch.settings.is_empty() || patch.url.is_some() {
+            self.change_settings(&patch.settings)?;
+        }
+        Ok(())
     }
-    if !(SettingsPatch { headers: Change::Keep, ..patch.clone() }.is_empty()) {
-        write_settings(transaction, uuid, &changed)?;
+
+    /// Changes the settings. Stored values that cannot be read are overwritten only if the patch changes them.
+    fn change_settings(self, patch: &SettingsPatch) -> Result<(), Abort> {
+        let current = Settings {
+            headers: headers(&self.get("headers")?).unwrap_or_default(),
+            ..settings(&self.get("settings")?).unwrap_or_default()
+        };
+        let changed = patch.apply(&current).map_err(|error| Error::Invalid(error.into()))?;
+        let url = "SELECT CAST(url AS TEXT) FROM webhook_subscriptions WHERE uuid = ?1";
+        // An invalid URL is reported by `validate`.
+        if let Ok(url) = EndpointUrl::new(&sql::value::<String>(self.conn, url, [self.uuid])?) {
+            check_headers(&changed, &url)?;
+        }
+        if !(SettingsPatch { headers: Change::Keep, ..patch.clone() }.is_empty()) {
+            self.write_settings(&changed)?;
+        }
+        if !patch.headers.is_keep() {
+            self.write_headers(&changed)?;
+        }
+        Ok(())
     }
-    if !patch.headers.is_keep() {
-        write_headers(transaction, uuid, &changed)?;
+
+    fn write_settings(self, settings: &Settings) -> rusqlite::Result<()> {
+        let json = serde_json::to_string(settings).expect("settings are texts, numbers and flags");
+        self.set("settings", json)
     }
-    Ok(Ok(()))
+
+    fn write_headers(self, settings: &Settings) -> rusqlite::Result<()> {
+        self.set("headers", settings.headers.to_stored().expose())
+    }
 }
 
-fn write_settings(transaction: &Transaction<'_>, uuid: &str, settings: &Settings) -> rusqlite::Result<()> {
-    let json = serde_json::to_string(settings).expect("settings are texts, numbers and flags");
-    extension_table::set(transaction, uuid, "settings", json)
-}
-
-fn write_headers(transaction: &Transaction<'_>, uuid: &str, settings: &Settings) -> rusqlite::Result<()> {
-    extension_table::set(transaction, uuid, "headers", settings.headers.to_stored().expose())
+fn check_headers(settings: &Settings, url: &EndpointUrl) -> Result<(), Error> {
+    Ok(settings.headers.check_with_url(url).map_err(|error| Problem::Settings(error.into()))?)
 }
 
 fn insert(
-    transaction: &Transaction<'_>,
+    conn: &Connection,
     uuid: &str,
     new: &NewSubscription,
     patterns: &str,
@@ -212,21 +220,19 @@ fn insert(
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?7)";
     let (url, secret) = (new.url.expose(), new.secret.expose());
     let values = params![uuid, new.name, url, secret, patterns, new.enabled, now.to_sqlite()];
-    transaction.prepare_cached(insert)?.execute(values)?;
-    Ok(())
+    sql::execute(conn, insert, values).map(drop)
 }
 
 /// Returns the UUID, of any type, of the row with this name or an equivalent one ([`is_same_name`]).
 ///
 /// Names that are not ASCII are compared one by one, since SQLite does not normalize text.
-pub(super) fn uuid_by_name(connection: &Connection, name: &str) -> rusqlite::Result<Option<Value>> {
-    let exact = "SELECT uuid FROM webhook_subscriptions WHERE name = ?1";
-    let exact = connection.prepare_cached(exact)?.query_row([name], |row| row.get(0)).optional()?;
+pub(super) fn uuid_by_name(conn: &Connection, name: &str) -> rusqlite::Result<Option<Value>> {
+    let exact = sql::find(conn, "SELECT uuid FROM webhook_subscriptions WHERE name = ?1", [name])?;
     if exact.is_some() || name.is_ascii() {
         return Ok(exact);
     }
     let others = "SELECT uuid, name FROM webhook_subscriptions WHERE name GLOB '*[^ -~]*'";
-    let mut others = connection.prepare_cached(others)?;
+    let mut others = conn.prepare_cached(others)?;
     let mut rows = others.query([])?;
     while let Some(row) = rows.next()? {
         if row.get_ref(1)?.as_str().is_ok_and(|other| is_same_name(other, name)) {
@@ -236,34 +242,28 @@ pub(super) fn uuid_by_name(connection: &Connection, name: &str) -> rusqlite::Res
     Ok(None)
 }
 
-/// Returns the SQL assignments of the changed columns with their values; `None` for an empty patch.
-fn assignments(patch: &Patch, now: UnixMicros) -> Result<Option<(String, Vec<Value>)>, Error> {
-    let (mut columns, mut values) = (Vec::new(), Vec::new());
+/// Returns the assignments of the changed columns.
+fn assignments(patch: &Patch, now: UnixMicros) -> Result<Assignments, Error> {
+    let mut assign = Assignments::default();
     if let Some(name) = &patch.name {
         check_name(name)?;
-        columns.push("name = ?");
-        values.push(text(name));
+        assign.set("name = ?", [text(name)]);
     }
     if let Some(url) = &patch.url {
-        columns.push("url = ?");
-        values.push(text(url.expose()));
+        assign.set("url = ?", [text(url.expose())]);
     }
     if let Some(secret) = &patch.secret {
         check_secret(secret.expose())?;
-        columns.push("secret = ?");
-        values.push(text(secret.expose()));
+        assign.set("secret = ?", [text(secret.expose())]);
     }
     if let Some(patterns) = &patch.patterns {
-        columns.push("topic_patterns = ?");
-        values.push(Value::Text(json_list(patterns)?));
+        assign.set("topic_patterns = ?", [text(json_list(patterns)?)]);
     }
-    columns.extend(patch.enabled.map(assign_enabled));
-    if columns.is_empty() && patch.settings.is_empty() && patch.paused.is_none() {
-        return Ok(None);
+    if let Some(enabled) = patch.enabled {
+        assign.set(assign_enabled(enabled), []);
     }
-    columns.push("updated_at = ?");
-    values.push(Value::Text(now.to_sqlite()));
-    Ok(Some((columns.join(", "), values)))
+    assign.set("updated_at = ?", [text(now.to_sqlite())]);
+    Ok(assign)
 }
 
 /// Returns the SQL assignments of enabling or disabling. Enabling a disabled subscription resets its failures.
@@ -284,8 +284,4 @@ fn json_list(patterns: &[Pattern]) -> Result<String, Problem> {
     }
     let texts = patterns.iter().map(|pattern| serde_json::Value::from(pattern.as_str()).to_string());
     Ok(format!("[{}]", texts.collect::<Vec<_>>().join(", ")))
-}
-
-fn text(text: &str) -> Value {
-    Value::Text(text.to_owned())
 }

@@ -50,14 +50,16 @@ pub enum Error {
         /// The first column that is missing.
         column: &'static str,
     },
-    /// A newer `decnet` wrote the extension table.
+    /// A newer `decnet` wrote the extension table or the table of API tokens.
     #[error(
-        "{path} contains webhook settings of version {found}, but this program supports versions up to {supported}; use the newer decnet"
+        "{path} contains {what} of version {found}, but this program supports versions up to {supported}; use the newer decnet"
     )]
     NewerSchema {
         /// The file.
         path: PathBuf,
-        /// The version of the extension table.
+        /// The contents of the table.
+        what: &'static str,
+        /// The version of the table.
         found: i64,
         /// The newest version that this program supports.
         supported: i64,
@@ -120,18 +122,6 @@ pub enum Error {
         /// The name and the UUID of each subscription.
         candidates: Vec<String>,
     },
-    /// A newer `decnet` wrote the table of API tokens.
-    #[error(
-        "{path} contains API tokens of version {found}, but this program supports versions up to {supported}; use the newer decnet"
-    )]
-    NewerTokens {
-        /// The file.
-        path: PathBuf,
-        /// The version of the table.
-        found: i64,
-        /// The newest version that this program supports.
-        supported: i64,
-    },
     /// The name of a token is invalid.
     #[error("{0}")]
     TokenName(String),
@@ -150,6 +140,25 @@ pub enum Error {
     /// The token was revoked before.
     #[error("the token `{0}` is already revoked")]
     TokenRevoked(String),
+}
+
+/// The reason why a transaction is rolled back.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Abort {
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    #[error(transparent)]
+    Rejected(#[from] Error),
+}
+
+impl Abort {
+    /// Converts the reason to the error of a catalog at `path`.
+    pub(super) fn at(self, path: &Path) -> Error {
+        match self {
+            Self::Sqlite(source) => Error::from_sqlite(path, source),
+            Self::Rejected(error) => error,
+        }
+    }
 }
 
 /// Returns the reason for an SQLite error, without the text of the statement, which can be long.

@@ -8,71 +8,37 @@
 //!
 //! The worker sets `deferred_until`, the time before which the receiver wants no requests. Enabling the subscription
 //! clears it and increments `deferrals_lifted`, which notifies a running worker.
-//!
-//! The schema version has a table of its own, since `PRAGMA user_version` belongs to DECNET.
 
 use std::path::Path;
 
 use decnet_core::signature::OldSecret;
 use decnet_core::time::UnixMicros;
-use rusqlite::{Connection, OptionalExtension as _, ToSql, Transaction, params};
+use rusqlite::{Connection, ToSql, Transaction, params};
 
-use super::error::Error;
+use super::error::Abort;
 use super::schema::{column_names, table_exists};
+use super::schema_version::SchemaVersion;
 use super::secret_rotation;
 use super::sql_value::{SqlValue, bounded};
+use crate::sql;
 
-/// The migrations from each version to the next. They are idempotent, since a user may drop one of the tables.
-const MIGRATIONS: [Migration; 3] = [to_version_1, to_version_2, to_version_3];
+const VERSION: SchemaVersion =
+    SchemaVersion { table: "decnet_webhook_schema", what: "webhook settings", supported: 3 };
 
-type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
-
-/// The newest version of the schema that this program supports.
-const SUPPORTED_VERSION: i64 = MIGRATIONS.len() as i64;
-
-const VERSION_2_COLUMNS: [(&str, &str); 4] = [
-    ("headers", "TEXT"),
-    ("paused", "INTEGER NOT NULL DEFAULT 0"),
-    ("old_secrets", "TEXT"),
-    ("old_secrets_until", "INTEGER"),
+/// The name and type of each column, and the version that added it. Headers have a column of their own, so that displayed
+/// settings cannot contain them.
+pub(super) const COLUMNS: [(&str, &str, i64); 8] = [
+    ("gone_at", "INTEGER", 1),
+    ("settings", "TEXT NOT NULL DEFAULT '{}'", 1),
+    ("headers", "TEXT", 2),
+    ("paused", "INTEGER NOT NULL DEFAULT 0", 2),
+    ("old_secrets", "TEXT", 2),
+    ("deferred_until", "INTEGER", 3),
+    ("deferrals_lifted", "INTEGER NOT NULL DEFAULT 0", 3),
+    ("old_secrets_until", "INTEGER", 2),
 ];
-
-fn to_version_1(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    transaction.execute_batch(
-        "CREATE TABLE IF NOT EXISTS decnet_webhook_settings (
-            uuid TEXT NOT NULL PRIMARY KEY,
-            gone_at INTEGER,
-            settings TEXT NOT NULL DEFAULT '{}'
-        )",
-    )
-}
-
-const VERSION_3_COLUMNS: [(&str, &str); 2] =
-    [("deferred_until", "INTEGER"), ("deferrals_lifted", "INTEGER NOT NULL DEFAULT 0")];
-
-/// Headers have a column of their own, so that displayed settings cannot contain them.
-fn to_version_2(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    add_columns(transaction, &VERSION_2_COLUMNS)?;
-    transaction.execute_batch(
-        "CREATE INDEX IF NOT EXISTS decnet_webhook_old_secrets
-         ON decnet_webhook_settings (old_secrets_until) WHERE old_secrets_until IS NOT NULL",
-    )
-}
-
-fn to_version_3(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    add_columns(transaction, &VERSION_3_COLUMNS)
-}
-
-fn add_columns(transaction: &Transaction<'_>, columns: &[(&str, &str)]) -> rusqlite::Result<()> {
-    let present = column_names(transaction, "decnet_webhook_settings")?;
-    for (column, kind) in columns {
-        if !present.iter().any(|name| name == column) {
-            transaction
-                .execute_batch(&format!("ALTER TABLE decnet_webhook_settings ADD COLUMN {column} {kind}"))?;
-        }
-    }
-    Ok(())
-}
+/// The number of columns that are read with a subscription: all but `old_secrets_until`, by which expired secrets are found.
+const READ_COLUMNS: usize = COLUMNS.len() - 1;
 
 /// The state of the extension table in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +54,19 @@ pub(super) enum ExtensionTable {
 }
 
 impl ExtensionTable {
+    /// Returns the state of the extension table in the file at `path`.
+    ///
+    /// # Errors
+    /// [`Error::NewerSchema`](super::Error::NewerSchema), or the file cannot be read.
+    pub(super) fn detect(connection: &Connection, path: &Path) -> Result<Self, Abort> {
+        Ok(match VERSION.read(connection, path)? {
+            Some(version) if table_exists(connection, "decnet_webhook_settings")? => {
+                if version == VERSION.supported { Self::Present } else { Self::Older(version) }
+            }
+            _ => Self::Absent,
+        })
+    }
+
     /// Creates the table if it is absent.
     pub(super) fn ensure(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
         if *self == Self::Absent {
@@ -96,122 +75,91 @@ impl ExtensionTable {
         }
         Ok(())
     }
-}
 
-/// Returns the state of the extension table in the file at `path`. The inner error is [`Error::NewerSchema`].
-pub(super) fn detect(
-    connection: &Connection,
-    path: &Path,
-) -> rusqlite::Result<Result<ExtensionTable, Error>> {
-    if !table_exists(connection, "decnet_webhook_schema")? {
-        return Ok(Ok(ExtensionTable::Absent));
+    /// Returns the SQL that reads each column of the table, aliased `g`: NULL for a column that the table does not have.
+    pub(super) fn columns(self) -> impl Iterator<Item = String> {
+        let version = match self {
+            Self::Absent => 0,
+            Self::Older(version) => version.max(1),
+            Self::Present => VERSION.supported,
+        };
+        COLUMNS.into_iter().take(READ_COLUMNS).map(move |(name, _, since)| {
+            if since <= version { bounded("g", name) } else { "NULL".to_owned() }
+        })
     }
-    let version = "SELECT COALESCE(MAX(CAST(version AS INTEGER)), 0) FROM decnet_webhook_schema";
-    let version = connection.query_row(version, [], |row| row.get::<_, i64>(0))?;
-    Ok(match version {
-        found if found > SUPPORTED_VERSION => {
-            Err(Error::NewerSchema { path: path.into(), found, supported: SUPPORTED_VERSION })
-        }
-        _ if !table_exists(connection, "decnet_webhook_settings")? => Ok(ExtensionTable::Absent),
-        SUPPORTED_VERSION => Ok(ExtensionTable::Present),
-        older => Ok(ExtensionTable::Older(older)),
-    })
 }
 
-/// The columns that are read, in the order in which they were added.
-pub(super) const COLUMNS: [&str; 7] =
-    ["gone_at", "settings", "headers", "paused", "old_secrets", "deferred_until", "deferrals_lifted"];
-
-/// Returns the SQL that reads the columns of the table, aliased `g`: NULL for columns that the table does not have.
-pub(super) fn columns(extension: ExtensionTable) -> [String; COLUMNS.len()] {
-    let read = match extension {
-        ExtensionTable::Absent => 0,
-        ExtensionTable::Older(..=1) => 2,
-        ExtensionTable::Older(_) => 5,
-        ExtensionTable::Present => COLUMNS.len(),
-    };
-    let mut index = 0;
-    COLUMNS.map(|name| {
-        index += 1;
-        if index <= read { bounded("g", name) } else { "NULL".to_owned() }
-    })
-}
-
-/// Creates the table or migrates it to the current version.
+/// Creates the table or migrates it to the current version. A user may have dropped one of the tables, so everything that exists
+/// is kept.
 pub(super) fn migrate(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    for migration in MIGRATIONS {
-        migration(transaction)?;
+    transaction.execute_batch(
+        "CREATE TABLE IF NOT EXISTS decnet_webhook_settings (uuid TEXT NOT NULL PRIMARY KEY)",
+    )?;
+    let present = column_names(transaction, "decnet_webhook_settings")?;
+    for (name, kind, _) in COLUMNS.iter().filter(|(name, ..)| !present.iter().any(|found| found == name)) {
+        transaction
+            .execute_batch(&format!("ALTER TABLE decnet_webhook_settings ADD COLUMN {name} {kind}"))?;
     }
     transaction.execute_batch(
-        "CREATE TABLE IF NOT EXISTS decnet_webhook_schema (version INTEGER NOT NULL);
-         DELETE FROM decnet_webhook_schema",
+        "CREATE INDEX IF NOT EXISTS decnet_webhook_old_secrets
+         ON decnet_webhook_settings (old_secrets_until) WHERE old_secrets_until IS NOT NULL",
     )?;
-    transaction.execute("INSERT INTO decnet_webhook_schema (version) VALUES (?1)", [SUPPORTED_VERSION])?;
-    Ok(())
+    VERSION.write(transaction)
 }
 
-/// Cancels a deferral by the receiver and counts the cancellation.
-pub(super) fn lift_deferral(transaction: &Transaction<'_>, uuid: &str) -> rusqlite::Result<()> {
-    let lift = "UPDATE decnet_webhook_settings
-                SET deferred_until = NULL, deferrals_lifted = deferrals_lifted + 1 WHERE uuid = ?1";
-    transaction.prepare_cached(lift)?.execute([uuid])?;
-    Ok(())
+/// One subscription in the extension table.
+#[derive(Clone, Copy)]
+pub(super) struct ExtensionRow<'a> {
+    pub(super) conn: &'a Connection,
+    pub(super) uuid: &'a str,
 }
 
-/// Sets the secrets that sign in addition to the current secret, and the time at which the first of them expires.
-pub(super) fn set_old_secrets(
-    transaction: &Transaction<'_>,
-    uuid: &str,
-    old: &[OldSecret],
-) -> rusqlite::Result<()> {
-    let json = (!old.is_empty()).then(|| secret_rotation::to_stored(old));
-    set(transaction, uuid, "old_secrets", json)?;
-    set(transaction, uuid, "old_secrets_until", old.iter().map(|old| old.until.0).min())
-}
+impl ExtensionRow<'_> {
+    /// Sets one column; see the module for the values of the columns. Creates the row if it does not exist.
+    pub(super) fn set(self, column: &str, value: impl ToSql) -> rusqlite::Result<()> {
+        let upsert = format!(
+            "INSERT INTO decnet_webhook_settings (uuid, {column}) VALUES (?1, ?2)
+             ON CONFLICT (uuid) DO UPDATE SET {column} = excluded.{column}"
+        );
+        sql::execute(self.conn, &upsert, params![self.uuid, value]).map(drop)
+    }
 
-/// Sets one column of a subscription; see the module for the values of the columns.
-pub(super) fn set(
-    transaction: &Transaction<'_>,
-    uuid: &str,
-    column: &'static str,
-    value: impl ToSql,
-) -> rusqlite::Result<()> {
-    let upsert = format!(
-        "INSERT INTO decnet_webhook_settings (uuid, {column}) VALUES (?1, ?2)
-         ON CONFLICT (uuid) DO UPDATE SET {column} = excluded.{column}"
-    );
-    transaction.prepare_cached(&upsert)?.execute(params![uuid, value])?;
-    Ok(())
-}
+    /// Returns one column; NULL if the row does not exist.
+    pub(super) fn get(self, column: &str) -> rusqlite::Result<SqlValue> {
+        let column = bounded("g", column);
+        let select = format!("SELECT {column} FROM decnet_webhook_settings AS g WHERE g.uuid = ?1");
+        Ok(sql::find(self.conn, &select, [self.uuid])?.unwrap_or(SqlValue::Null))
+    }
 
-/// Returns one column of a subscription; NULL if it has no row.
-pub(super) fn get(transaction: &Transaction<'_>, uuid: &str, column: &str) -> rusqlite::Result<SqlValue> {
-    let select =
-        format!("SELECT {} FROM decnet_webhook_settings AS g WHERE g.uuid = ?1", bounded("g", column));
-    let found = transaction.prepare_cached(&select)?.query_row([uuid], |row| row.get(0));
-    Ok(found.optional()?.unwrap_or(SqlValue::Null))
+    /// Removes the record that a 410 caused the trip.
+    pub(super) fn clear_gone(self) -> rusqlite::Result<()> {
+        let clear = "UPDATE decnet_webhook_settings SET gone_at = NULL WHERE uuid = ?1";
+        sql::execute(self.conn, clear, [self.uuid]).map(drop)
+    }
+
+    /// Cancels a deferral by the receiver and counts the cancellation.
+    pub(super) fn lift_deferral(self) -> rusqlite::Result<()> {
+        let lift = "UPDATE decnet_webhook_settings
+                    SET deferred_until = NULL, deferrals_lifted = deferrals_lifted + 1 WHERE uuid = ?1";
+        sql::execute(self.conn, lift, [self.uuid]).map(drop)
+    }
+
+    /// Sets the secrets that sign in addition to the current secret, and the time at which the first of them expires.
+    pub(super) fn set_old_secrets(self, old: &[OldSecret]) -> rusqlite::Result<()> {
+        self.set("old_secrets", (!old.is_empty()).then(|| secret_rotation::to_stored(old)))?;
+        self.set("old_secrets_until", old.iter().map(|old| old.until.0).min())
+    }
 }
 
 /// Returns the UUIDs of subscriptions with an expired secret.
-pub(super) fn with_expired_secrets(
-    connection: &Connection,
-    now: UnixMicros,
-) -> rusqlite::Result<Vec<String>> {
+pub(super) fn with_expired_secrets(conn: &Connection, now: UnixMicros) -> rusqlite::Result<Vec<String>> {
     let select = "SELECT uuid FROM decnet_webhook_settings WHERE old_secrets_until <= ?1";
-    connection.prepare_cached(select)?.query_map([now.0], |row| row.get(0))?.collect()
-}
-
-/// Removes the record that a 410 caused the trip.
-pub(super) fn clear_gone(transaction: &Transaction<'_>, uuid: &str) -> rusqlite::Result<()> {
-    let clear = "UPDATE decnet_webhook_settings SET gone_at = NULL WHERE uuid = ?1";
-    transaction.prepare_cached(clear)?.execute([uuid])?;
-    Ok(())
+    sql::all(conn, select, [now.0], |row| row.get(0))
 }
 
 /// Deletes the rows of deleted subscriptions, including subscriptions that DECNET deleted.
-pub(super) fn delete_orphans(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+pub(super) fn delete_orphans(conn: &Connection) -> rusqlite::Result<()> {
     let orphans = "DELETE FROM decnet_webhook_settings AS g
                    WHERE NOT EXISTS (SELECT 1 FROM webhook_subscriptions AS s WHERE s.uuid = g.uuid)";
-    transaction.execute(orphans, [])?;
-    Ok(())
+    sql::execute(conn, orphans, []).map(drop)
 }

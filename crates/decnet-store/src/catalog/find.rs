@@ -1,12 +1,13 @@
 //! Listing rows, and finding rows by name or UUID.
 
-use decnet_core::limits::MAX_NAME_CHARS;
+use decnet_core::limits::{MAX_NAME_CHARS, MAX_SUBSCRIPTIONS};
 use decnet_core::subscription::is_same_name;
 use rusqlite::types::Value;
+use rustc_hash::FxHashSet;
 
 use super::edit::uuid_by_name;
 use super::error::Error;
-use super::load::{RawRow, Selection};
+use super::load::{DUPLICATE, RawRow, Selection, TOO_MANY};
 use super::open::Catalog;
 use super::row::Row;
 use super::validate::{StoredSubscription, validate};
@@ -22,7 +23,18 @@ impl Catalog {
     /// # Errors
     /// The file cannot be read, or a newer program wrote the extension table.
     pub fn rows(&self) -> Result<Vec<Row>, Error> {
-        Ok(self.validated_rows()?.iter().map(|(raw, validated)| Row::new(raw, validated)).collect())
+        let (mut uuids, mut rows) = (FxHashSet::default(), Vec::new());
+        self.each_row(Selection::All, "", [], |row| {
+            let raw = RawRow::read(row)?;
+            let validated = match validate(&raw) {
+                _ if rows.len() >= MAX_SUBSCRIPTIONS => Err(TOO_MANY),
+                Ok(stored) if !uuids.insert(stored.subscription.uuid.clone()) => Err(DUPLICATE),
+                validated => validated,
+            };
+            rows.push(Row::new(&raw, &validated));
+            Ok(())
+        })?;
+        Ok(rows)
     }
 
     /// Returns the UUID of the row with this name or an equivalent one ([`is_same_name`]); empty if the UUID is not text.

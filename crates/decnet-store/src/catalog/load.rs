@@ -3,25 +3,14 @@
 use decnet_core::limits::MAX_SUBSCRIPTIONS;
 use decnet_core::subscription::{Activity, Problem};
 use decnet_core::time::UnixMicros;
-use rustc_hash::FxHashSet;
 
 use super::diff::{Changes, RowDigests, UNCOMPARED};
 use super::error::Error;
-use super::extension_table::{self, ExtensionTable};
+use super::extension_table::ExtensionTable;
 use super::open::Catalog;
 use super::schema::{COLUMNS, TRIPPED_AT};
 use super::sql_value::{SqlValue, bounded};
 use super::trips::Trips;
-use super::validate::{RowProblem, StoredSubscription, validate};
-
-/// All subscriptions at one time.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Snapshot {
-    /// The valid rows, in table order.
-    pub subscriptions: Vec<StoredSubscription>,
-    /// The invalid rows, with the reason.
-    pub problems: Vec<RowProblem>,
-}
 
 /// The unvalidated values of a row of DECNET's table and of the extension table.
 pub(super) struct RawRow {
@@ -52,9 +41,6 @@ pub(super) struct RawRow {
     deferred_until: SqlValue,
     pub(super) deferrals_lifted: SqlValue,
 }
-
-/// A row and the result of its validation.
-pub(super) type ValidatedRow = (RawRow, Result<StoredSubscription, Problem>);
 
 impl RawRow {
     /// The alias of the row's `rowid` in the result of `select`.
@@ -116,29 +102,12 @@ impl RawRow {
 }
 
 impl Catalog {
-    /// Reads all subscriptions. An invalid row does not affect other rows.
+    /// Reads all subscriptions, as changes from an empty table. An invalid row does not affect other rows.
     ///
     /// # Errors
     /// The file cannot be read, or a newer program wrote the extension table.
-    pub fn load(&mut self) -> Result<Snapshot, Error> {
-        let Changes { changed: subscriptions, problems, .. } = self.changes(&mut RowDigests::default())?;
-        Ok(Snapshot { subscriptions, problems })
-    }
-
-    /// Returns all rows and the results of their validation, in table order.
-    pub(super) fn validated_rows(&self) -> Result<Vec<ValidatedRow>, Error> {
-        let (mut uuids, mut rows) = (FxHashSet::default(), Vec::new());
-        self.each_row(Selection::All, "", [], |row| {
-            let row = RawRow::read(row)?;
-            let result = if rows.len() < MAX_SUBSCRIPTIONS { validate(&row) } else { Err(TOO_MANY) };
-            let result = result.and_then(|stored| {
-                let is_first = uuids.insert(stored.subscription.uuid.clone());
-                if is_first { Ok(stored) } else { Err(DUPLICATE) }
-            });
-            rows.push((row, result));
-            Ok(())
-        })?;
-        Ok(rows)
+    pub fn load(&mut self) -> Result<Changes, Error> {
+        self.changes(&mut RowDigests::default())
     }
 
     /// Returns the SQL that reads all columns of the row with a given `rowid`.
@@ -181,20 +150,20 @@ pub(super) enum Selection {
     Compared,
 }
 
-fn select(extension: ExtensionTable, trips: Trips, selection: Selection, condition: &str) -> String {
+fn select(extension: ExtensionTable, trips: Trips<'_>, selection: Selection, condition: &str) -> String {
     let column = |name| if name == TRIPPED_AT { trips.select() } else { bounded("s", name) };
     let mut columns = COLUMNS.map(column);
     if selection == Selection::Compared {
         UNCOMPARED.iter().for_each(|index| columns[*index] = "NULL".to_owned());
     }
-    let columns = columns.join(", ");
-    let extension_columns = extension_table::columns(extension).join(", ");
+    let columns = columns.into_iter().chain(["s.enabled IS 1".to_owned()]).chain(extension.columns());
+    let columns = columns.collect::<Vec<_>>().join(", ");
     let join = match extension {
         ExtensionTable::Absent => "",
         _ => "LEFT JOIN decnet_webhook_settings AS g ON g.uuid = s.uuid",
     };
     let (row_id, limit) = (RawRow::ROWID, MAX_SUBSCRIPTIONS + 1);
     format!(
-        "SELECT {columns}, s.enabled IS 1, {extension_columns}, s.rowid AS {row_id} FROM webhook_subscriptions AS s {join} {condition} LIMIT {limit}"
+        "SELECT {columns}, s.rowid AS {row_id} FROM webhook_subscriptions AS s {join} {condition} LIMIT {limit}"
     )
 }

@@ -9,9 +9,9 @@
 //! - The worker calls [`Catalog::load`], then [`Catalog::changes`], and writes results with [`Catalog::record`].
 //! - Operators call [`Catalog::rows`], [`Catalog::find`], [`Catalog::create`], [`Catalog::update`],
 //!   [`Catalog::rotate_secret`] and [`Catalog::delete`].
-//! - `access` contains API tokens and dashboard sessions.
+//! - `tokens` and `sessions` contain API tokens and dashboard sessions.
 
-mod access;
+mod assignments;
 mod diff;
 mod edit;
 mod error;
@@ -22,22 +22,25 @@ mod open;
 mod record;
 mod row;
 mod schema;
+mod schema_version;
 mod secret;
 mod secret_rotation;
+mod sessions;
 mod sql_value;
+mod tokens;
 mod trips;
 mod url;
 mod validate;
 
-pub use access::{DecnetUser, NewToken, Session, StoredToken, TokenState};
 pub use diff::{Changes, RowDigests};
 pub use edit::{NewSubscription, Patch};
 pub use error::Error;
-pub use load::Snapshot;
 pub use open::{Catalog, Create};
 pub use record::{CircuitChange, Deferral, HealthUpdate, LastFailure, RecordOutcome};
 pub use row::Row;
 pub use secret::generate_secret;
 pub use secret_rotation::RotationError;
+pub use sessions::{DecnetUser, Session};
+pub use tokens::{NewToken, StoredToken, TokenState};
 pub use url::{CatalogUrl, CatalogUrlError};
 pub use validate::{RowProblem, RowVersion, StoredSubscription};

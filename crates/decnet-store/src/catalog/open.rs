@@ -1,23 +1,20 @@
 //! Opening a catalog: an existing database of DECNET, or a new database that DECNET can use.
 
-use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use decnet_core::limits::CATALOG_BUSY_TIMEOUT;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
-use super::error::Error;
-use super::extension_table::{self, ExtensionTable};
+use super::error::{Abort, Error};
+use super::extension_table::{ExtensionTable, migrate};
 use super::schema::{COLUMNS, CREATE, TRIPPED_AT, column_names};
 use super::trips::Trips;
 use crate::file_identity::OpenedFile;
-use crate::ownership::{chown_to_parent, directory_of};
+use crate::ownership::create_private;
+use crate::sql;
 
-/// The mode of a new file: only its owner may read it, since it contains all secrets.
-const FILE_MODE: u32 = 0o600;
 /// Capacity of the cache of prepared statements.
 const PREPARED_STATEMENTS: usize = 64;
 /// Delay between two attempts to set the journal mode.
@@ -64,7 +61,7 @@ impl Catalog {
     /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.file.path()
+        &self.file.path
     }
 
     /// Returns whether the path still leads to the open file. After a restore, it leads to another file.
@@ -88,7 +85,7 @@ impl Catalog {
             error => error,
         })?;
         let has_rows = "SELECT EXISTS (SELECT 1 FROM webhook_subscriptions)";
-        if !new.connection.query_row(has_rows, [], |row| row.get(0)).map_err(new.sqlite_error())? {
+        if !sql::value(&new.connection, has_rows, []).map_err(new.sqlite_error())? {
             return Err(Error::Emptied(path.into()));
         }
         *self = new;
@@ -105,65 +102,57 @@ impl Catalog {
     /// # Errors
     /// [`Error::NewerSchema`], or the file cannot be read.
     pub(super) fn extension_table(&self) -> Result<ExtensionTable, Error> {
-        extension_table::detect(&self.connection, self.path()).map_err(self.sqlite_error())?
+        ExtensionTable::detect(&self.connection, self.path()).map_err(|abort| abort.at(self.path()))
     }
 
     /// Returns the places where this file stores trips.
-    pub(super) fn trips(&self) -> Result<Trips, Error> {
+    pub(super) fn trips(&self) -> Result<Trips<'_>, Error> {
         Trips::detect(&self.connection).map_err(self.sqlite_error())
     }
 
     /// Runs a short write transaction and passes the state of the extension table to `work`. Migrates an older extension table
-    /// first. Rolls back if SQLite or `work` (the inner result) fails.
+    /// first. Rolls back if `work` fails.
     pub(super) fn write<T>(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>, ExtensionTable) -> rusqlite::Result<Result<T, Error>>,
+        work: impl FnOnce(&Transaction<'_>, ExtensionTable) -> Result<T, Abort>,
     ) -> Result<T, Error> {
-        let path = self.path().to_owned();
-        self.transact(|transaction| match extension_table::detect(transaction, &path)? {
-            Ok(ExtensionTable::Older(_)) => {
-                extension_table::migrate(transaction)?;
-                work(transaction, ExtensionTable::Present)
+        self.transact(|transaction, path| {
+            let mut extension = ExtensionTable::detect(transaction, path)?;
+            if let ExtensionTable::Older(_) = extension {
+                migrate(transaction)?;
+                extension = ExtensionTable::Present;
             }
-            Ok(extension) => work(transaction, extension),
-            Err(newer) => Ok(Err(newer)),
+            work(transaction, extension)
         })
     }
 
-    /// Runs a short write transaction, like [`Self::write`], without reading the extension table.
+    /// Runs a short write transaction, like [`Self::write`], without reading the extension table. Passes the path of the file to
+    /// `work`.
     pub(super) fn transact<T>(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Result<T, Error>>,
+        work: impl FnOnce(&Transaction<'_>, &Path) -> Result<T, Abort>,
     ) -> Result<T, Error> {
-        self.try_transact(work).map_err(self.sqlite_error())?
-    }
-
-    fn try_transact<T>(
-        &mut self,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Result<T, Error>>,
-    ) -> rusqlite::Result<Result<T, Error>> {
-        // SQLite waits for the write lock only at the beginning. A read transaction that becomes a write transaction fails at
-        // once if another process has written in between.
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let result = work(&transaction)?;
-        if result.is_ok() {
+        let Self { connection, file } = self;
+        let run = || {
+            // SQLite waits for the write lock only at the beginning. A read transaction that becomes a write transaction fails at
+            // once if another process has written in between.
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let result = work(&transaction, &file.path)?;
             transaction.commit()?;
-        } else {
-            transaction.rollback()?;
-        }
-        Ok(result)
+            Ok(result)
+        };
+        run().map_err(|abort: Abort| abort.at(&file.path))
     }
 
     fn is_empty(&self) -> Result<bool, Error> {
-        let count = "SELECT COUNT(*) FROM sqlite_master";
-        let count = self.connection.query_row(count, [], |row| row.get::<_, i64>(0));
-        Ok(count.map_err(self.sqlite_error())? == 0)
+        let is_empty = "SELECT NOT EXISTS (SELECT 1 FROM sqlite_master)";
+        sql::value(&self.connection, is_empty, []).map_err(self.sqlite_error())
     }
 
     /// Creates the table in WAL mode, as DECNET does, so that processes can read while another process writes.
     fn create_table(&mut self) -> Result<(), Error> {
         self.enable_wal()?;
-        self.write(|transaction, _| transaction.execute_batch(CREATE).map(Ok))
+        self.write(|transaction, _| Ok(transaction.execute_batch(CREATE)?))
     }
 
     /// Enables WAL mode. Retries while the file is busy, since services that start together may all create the catalog and
@@ -190,15 +179,11 @@ impl Catalog {
     }
 }
 
-/// Creates an empty file that only its owner can read, unless the file exists.
+/// Creates an empty file, unless the file exists. Only its owner can read it, since it will contain all secrets.
 fn create_file(path: &Path) -> Result<(), Error> {
-    match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
-        Ok(file) => {
-            // The service's user must be able to use a catalog that root creates.
-            chown_to_parent(&file, directory_of(path)).map_err(|source| Error::file(path, source))
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(source) => Err(Error::file(path, source)),
+    match create_private(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::file(path, error)),
+        _ => Ok(()),
     }
 }
 
@@ -211,11 +196,10 @@ fn connect(path: &Path) -> Result<Connection, Error> {
         }
         Err(source) => return Err(Error::file(path, source)),
     }
-    // Without CREATE, a file that was just removed is not created. Without URI, a path is not parsed.
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let sqlite_error = |source| Error::from_sqlite(path, source);
-    let connection = Connection::open_with_flags(path, flags).map_err(sqlite_error)?;
-    connection.busy_timeout(CATALOG_BUSY_TIMEOUT).map_err(sqlite_error)?;
+    // Without SQLITE_OPEN_CREATE, a file that was just removed is not created.
+    let connection = sql::open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, CATALOG_BUSY_TIMEOUT);
+    let connection = connection.map_err(sqlite_error)?;
     // Overwrites removed secrets. The cost is low because writes are rare.
     connection.pragma_update_and_check(None, "secure_delete", "ON", |_| Ok(())).map_err(sqlite_error)?;
     connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use decnet_core::limits::MAX_ERROR_CHARS;
 use decnet_core::subscription::Activity;
 use decnet_core::time::UnixMicros;
+use rusqlite::Connection;
 use rusqlite::types::{Null, Value};
-use rusqlite::{Transaction, params_from_iter};
 
+use super::assignments::{Assignments, text};
 use super::error::Error;
-use super::extension_table::{self, ExtensionTable};
+use super::extension_table::{ExtensionRow, ExtensionTable};
 use super::open::Catalog;
 use super::trips::Trips;
 use super::validate::RowVersion;
@@ -51,7 +52,7 @@ pub enum Deferral {
 pub struct LastFailure {
     /// The time of the failure.
     pub at: UnixMicros,
-    /// The error, cut to [`MAX_ERROR_CHARS`] when it is written. It must not contain a secret.
+    /// The error, truncated to [`MAX_ERROR_CHARS`] when it is written. It must not contain a secret.
     pub error: Box<str>,
 }
 
@@ -125,59 +126,55 @@ impl Catalog {
             }
             let trips = Trips::detect(transaction)?;
             let apply = |update| apply(transaction, update, now, extension, trips);
-            updates.iter().map(apply).collect::<Result<_, _>>().map(Ok)
+            Ok(updates.iter().map(apply).collect::<Result<_, _>>()?)
         })
     }
 }
 
 fn apply(
-    transaction: &Transaction<'_>,
+    conn: &Connection,
     update: &HealthUpdate,
     now: UnixMicros,
     extension: ExtensionTable,
-    trips: Trips,
+    trips: Trips<'_>,
 ) -> rusqlite::Result<RecordOutcome> {
-    let (sql, values) = Assignments::of(update, now, trips).into_statement(&update.version, trips);
-    if transaction.prepare_cached(&sql)?.execute(params_from_iter(values))? == 0 {
+    let version = &update.version;
+    let activity = match version.activity {
+        Activity::Active => "enabled IS 1".to_owned(),
+        Activity::Tripped => format!("enabled IS NOT 1 AND {}", trips.condition()),
+        Activity::Disabled => format!("enabled IS NOT 1 AND NOT {}", trips.condition()),
+    };
+    let condition = format!("uuid = ? AND url = ? AND secret = ? AND {activity}");
+    let values = [&version.uuid, &version.url, version.secret.expose()].map(|part: &str| text(part));
+    if Assignments::of(update, now, trips).update(conn, &condition, values)? == 0 {
         return Ok(RecordOutcome::Stale);
     }
-    let uuid = &update.version.uuid;
+    let (uuid, row) = (&*version.uuid, ExtensionRow { conn, uuid: &version.uuid });
     match update.change {
-        CircuitChange::None if update.version.activity == Activity::Tripped => {
-            trips.keep_after_update(transaction, uuid, now)?;
-        }
+        CircuitChange::None if version.activity == Activity::Tripped => trips.keep_after_update(uuid, now)?,
         CircuitChange::None => {}
-        CircuitChange::Trip => trips.set(transaction, uuid, now)?,
+        CircuitChange::Trip => trips.set(uuid, now)?,
         CircuitChange::Gone => {
-            trips.set(transaction, uuid, now)?;
-            extension_table::set(transaction, uuid, "gone_at", now.0)?;
+            trips.set(uuid, now)?;
+            row.set("gone_at", now.0)?;
         }
         CircuitChange::Reopen => {
-            trips.clear(transaction, uuid)?;
+            trips.clear(uuid)?;
             if extension == ExtensionTable::Present {
-                extension_table::clear_gone(transaction, uuid)?;
+                row.clear_gone()?;
             }
         }
     }
     match update.deferral {
-        Deferral::Until(until) => extension_table::set(transaction, uuid, "deferred_until", until.0)?,
-        Deferral::None if extension == ExtensionTable::Present => {
-            extension_table::set(transaction, uuid, "deferred_until", Null)?;
-        }
+        Deferral::Until(until) => row.set("deferred_until", until.0)?,
+        Deferral::None if extension == ExtensionTable::Present => row.set("deferred_until", Null)?,
         Deferral::None | Deferral::Keep => {}
     }
     Ok(RecordOutcome::Applied)
 }
 
-/// The SQL assignments of an update, with their values.
-#[derive(Default)]
-struct Assignments {
-    sql: String,
-    values: Vec<Value>,
-}
-
 impl Assignments {
-    fn of(update: &HealthUpdate, now: UnixMicros, trips: Trips) -> Self {
+    fn of(update: &HealthUpdate, now: UnixMicros, trips: Trips<'_>) -> Self {
         let mut assign = Self::default();
         assign.counter(update);
         assign.outcomes(update);
@@ -187,7 +184,7 @@ impl Assignments {
     }
 
     /// Assigns whether the row is enabled, and the time of the trip if the table has the column.
-    fn circuit(&mut self, change: CircuitChange, now: UnixMicros, trips: Trips) {
+    fn circuit(&mut self, change: CircuitChange, now: UnixMicros, trips: Trips<'_>) {
         let (enabled, tripped_at) = match change {
             CircuitChange::None => return,
             CircuitChange::Trip | CircuitChange::Gone => ("enabled = 0", text(now.to_sqlite())),
@@ -220,40 +217,11 @@ impl Assignments {
         }
         let reopens = update.change == CircuitChange::Reopen;
         match update.final_failure().filter(|_| !reopens) {
-            Some(failure) => self.set("last_error = ?", [text(cut(&failure.error).to_owned())]),
+            Some(failure) => self.set("last_error = ?", [text(cut(&failure.error))]),
             None if reopens || update.last_success_at.is_some() => self.set("last_error = NULL", []),
             None => {}
         }
     }
-
-    fn set<const N: usize>(&mut self, sql: &str, values: [Value; N]) {
-        if !self.sql.is_empty() {
-            self.sql.push_str(", ");
-        }
-        self.sql.push_str(sql);
-        self.values.extend(values);
-    }
-
-    /// Returns the statement that updates the row only if it has this version, and its values.
-    fn into_statement(mut self, version: &RowVersion, trips: Trips) -> (String, Vec<Value>) {
-        let activity = match version.activity {
-            Activity::Active => "enabled IS 1".to_owned(),
-            Activity::Tripped => format!("enabled IS NOT 1 AND {}", trips.condition()),
-            Activity::Disabled => format!("enabled IS NOT 1 AND NOT {}", trips.condition()),
-        };
-        let condition =
-            [&version.uuid, &version.url, version.secret.expose()].map(|part: &str| text(part.to_owned()));
-        self.values.extend(condition);
-        let assignments = self.sql;
-        let sql = format!(
-            "UPDATE webhook_subscriptions SET {assignments} WHERE uuid = ? AND url = ? AND secret = ? AND {activity}"
-        );
-        (sql, self.values)
-    }
-}
-
-fn text(text: String) -> Value {
-    Value::Text(text)
 }
 
 fn cut(error: &str) -> &str {

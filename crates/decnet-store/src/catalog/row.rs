@@ -29,21 +29,16 @@ pub struct Row {
     /// The number of consecutive failed deliveries.
     pub consecutive_failures: u32,
     /// The time of the last success.
-    #[serde(serialize_with = "iso8601")]
     pub last_success_at: Option<UnixMicros>,
     /// The time of the last failure.
-    #[serde(serialize_with = "iso8601")]
     pub last_failure_at: Option<UnixMicros>,
     /// The error of the last delivery, if it failed.
     pub last_error: Option<String>,
     /// The time at which the subscription tripped.
-    #[serde(serialize_with = "iso8601")]
     pub auto_disabled_at: Option<UnixMicros>,
     /// The time at which the row was created.
-    #[serde(serialize_with = "iso8601")]
     pub created_at: Option<UnixMicros>,
     /// The time of the last change of the row.
-    #[serde(serialize_with = "iso8601")]
     pub updated_at: Option<UnixMicros>,
     /// Whether the receiver answered 410. The subscription then stays tripped until it is enabled.
     pub gone: bool,
@@ -53,10 +48,8 @@ pub struct Row {
     /// Whether an operator has paused the subscription. Its deliveries then wait.
     pub paused: bool,
     /// The recorded time before which the receiver wants no requests (`Retry-After`). It may have passed.
-    #[serde(serialize_with = "iso8601")]
     pub deferred_until: Option<UnixMicros>,
     /// The times until which the replaced secrets sign, newest secret first.
-    #[serde(serialize_with = "all_iso8601")]
     pub old_secrets_until: Vec<UnixMicros>,
     /// The problem that prevents deliveries.
     pub problem: Option<String>,
@@ -140,15 +133,6 @@ fn last_error(value: &SqlValue) -> Option<String> {
     (!matches!(value, SqlValue::Null)).then(|| value.display(MAX_ERROR_CHARS))
 }
 
-#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
-pub(super) fn iso8601<S: Serializer>(at: &Option<UnixMicros>, serializer: S) -> Result<S::Ok, S::Error> {
-    at.map(UnixMicros::to_iso8601).serialize(serializer)
-}
-
 fn redacted<S: Serializer>(settings: &Settings, serializer: S) -> Result<S::Ok, S::Error> {
     RedactedSettings(settings).serialize(serializer)
-}
-
-fn all_iso8601<S: Serializer>(times: &[UnixMicros], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(times.iter().map(|at| at.to_iso8601()))
 }

@@ -1,6 +1,8 @@
 //! The schema of DECNET's table, and queries of a database's schema.
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::Connection;
+
+use crate::sql;
 
 /// The table's columns in the order in which a row is read.
 pub(super) const COLUMNS: [&str; 13] = [
@@ -46,12 +48,11 @@ pub(super) const CREATE: &str = "
 
 /// Returns whether a table exists.
 pub(super) fn table_exists(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
-    let select = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1";
-    Ok(connection.prepare_cached(select)?.query_row([table], |_| Ok(())).optional()?.is_some())
+    let exists = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1)";
+    sql::value(connection, exists, [table])
 }
 
 /// Returns the names of a table's columns; none if the table does not exist.
 pub(super) fn column_names(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
-    let select = "SELECT name FROM pragma_table_info(?1)";
-    connection.prepare_cached(select)?.query_map([table], |row| row.get(0))?.collect()
+    sql::all(connection, "SELECT name FROM pragma_table_info(?1)", [table], |row| row.get(0))
 }

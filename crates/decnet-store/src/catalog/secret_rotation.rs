@@ -8,14 +8,15 @@ use decnet_core::redact::Secret;
 use decnet_core::signature::OldSecret;
 use decnet_core::subscription::check_secret;
 use decnet_core::time::UnixMicros;
-use rusqlite::{OptionalExtension as _, Transaction};
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
-use super::extension_table::{self, ExtensionTable};
+use super::extension_table::{ExtensionRow, ExtensionTable, with_expired_secrets};
 use super::open::Catalog;
 use super::sql_value::SqlValue;
 use super::trips::Trips;
+use crate::sql;
 
 /// The reason why a rotation is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,16 +83,15 @@ impl Catalog {
             return Err(RotationError::Overlap.into());
         }
         self.write(|transaction, mut extension| {
-            let Some(current) = current_secret(transaction, uuid)? else {
-                return Ok(Err(Error::not_found(uuid)));
-            };
+            let current = current_secret(transaction, uuid)?.ok_or_else(|| Error::not_found(uuid))?;
             extension.ensure(transaction)?;
-            let mut old = active_old_secrets(transaction, uuid, now)?;
+            let row = ExtensionRow { conn: transaction, uuid };
+            let mut old = row.active_old_secrets(now)?;
             // The new secret may be an old one.
             old.retain(|old| old.secret != *secret);
             if let Ok(current) = current.text() {
                 if current == secret.expose() {
-                    return Ok(Err(RotationError::Same.into()));
+                    return Err(Error::from(RotationError::Same).into());
                 }
                 if !overlap.is_zero() && !current.is_empty() {
                     old.insert(0, OldSecret { secret: Secret::new(current), until: now.after(overlap) });
@@ -99,13 +99,12 @@ impl Catalog {
             }
             if old.len() > MAX_OLD_SECRETS {
                 let first = old.iter().map(|old| old.until).min().unwrap_or(now);
-                return Ok(Err(RotationError::TooMany(first).into()));
+                return Err(Error::from(RotationError::TooMany(first)).into());
             }
-            Trips::detect(transaction)?.keep_through_update(transaction, uuid, now)?;
+            Trips::detect(transaction)?.keep_through_update(uuid, now)?;
             let update = "UPDATE webhook_subscriptions SET secret = ?2, updated_at = ?3 WHERE uuid = ?1";
-            transaction.prepare_cached(update)?.execute([uuid, secret.expose(), &now.to_sqlite()])?;
-            extension_table::set_old_secrets(transaction, uuid, &old)?;
-            Ok(Ok(()))
+            sql::execute(transaction, update, [uuid, secret.expose(), &now.to_sqlite()])?;
+            Ok(row.set_old_secrets(&old)?)
         })
     }
 
@@ -116,14 +115,15 @@ impl Catalog {
     pub fn revoke_old_secrets(&mut self, uuid: &str, now: UnixMicros) -> Result<usize, Error> {
         self.write(|transaction, extension| {
             if current_secret(transaction, uuid)?.is_none() {
-                return Ok(Err(Error::not_found(uuid)));
+                return Err(Error::not_found(uuid).into());
             }
             if extension == ExtensionTable::Absent {
-                return Ok(Ok(0));
+                return Ok(0);
             }
-            let revoked = active_old_secrets(transaction, uuid, now)?.len();
-            extension_table::set_old_secrets(transaction, uuid, &[])?;
-            Ok(Ok(revoked))
+            let row = ExtensionRow { conn: transaction, uuid };
+            let revoked = row.active_old_secrets(now)?.len();
+            row.set_old_secrets(&[])?;
+            Ok(revoked)
         })
     }
 
@@ -133,41 +133,34 @@ impl Catalog {
     /// The file cannot be read or written. It is written only if there are expired secrets.
     pub fn remove_expired_secrets(&mut self, now: UnixMicros) -> Result<usize, Error> {
         if self.extension_table()? != ExtensionTable::Present
-            || extension_table::with_expired_secrets(&self.connection, now)
-                .map_err(self.sqlite_error())?
-                .is_empty()
+            || with_expired_secrets(&self.connection, now).map_err(self.sqlite_error())?.is_empty()
         {
             return Ok(0);
         }
-        self.write(|transaction, extension| match extension {
-            ExtensionTable::Present => remove_expired(transaction, now).map(Ok),
-            ExtensionTable::Absent | ExtensionTable::Older(_) => Ok(Ok(0)),
+        self.write(|transaction, extension| {
+            if extension != ExtensionTable::Present {
+                return Ok(0);
+            }
+            let uuids = with_expired_secrets(transaction, now)?;
+            for uuid in &uuids {
+                let row = ExtensionRow { conn: transaction, uuid };
+                row.set_old_secrets(&row.active_old_secrets(now)?)?;
+            }
+            Ok(uuids.len())
         })
     }
 }
 
-fn remove_expired(transaction: &Transaction<'_>, now: UnixMicros) -> rusqlite::Result<usize> {
-    let uuids = extension_table::with_expired_secrets(transaction, now)?;
-    for uuid in &uuids {
-        let active = active_old_secrets(transaction, uuid, now)?;
-        extension_table::set_old_secrets(transaction, uuid, &active)?;
+impl ExtensionRow<'_> {
+    /// Returns the old secrets that still sign; none if they cannot be read.
+    fn active_old_secrets(self, now: UnixMicros) -> rusqlite::Result<Vec<OldSecret>> {
+        let mut old = from_stored(&self.get("old_secrets")?).unwrap_or_default();
+        old.retain(|old| old.until > now);
+        Ok(old)
     }
-    Ok(uuids.len())
-}
-
-/// Returns the old secrets that still sign; none if they cannot be read.
-fn active_old_secrets(
-    transaction: &Transaction<'_>,
-    uuid: &str,
-    now: UnixMicros,
-) -> rusqlite::Result<Vec<OldSecret>> {
-    let mut old = from_stored(&extension_table::get(transaction, uuid, "old_secrets")?).unwrap_or_default();
-    old.retain(|old| old.until > now);
-    Ok(old)
 }
 
 /// Returns the current secret of a row, of any type.
-fn current_secret(transaction: &Transaction<'_>, uuid: &str) -> rusqlite::Result<Option<SqlValue>> {
-    let select = "SELECT secret FROM webhook_subscriptions WHERE uuid = ?1";
-    transaction.prepare_cached(select)?.query_row([uuid], |row| row.get(0)).optional()
+fn current_secret(conn: &Connection, uuid: &str) -> rusqlite::Result<Option<SqlValue>> {
+    sql::find(conn, "SELECT secret FROM webhook_subscriptions WHERE uuid = ?1", [uuid])
 }

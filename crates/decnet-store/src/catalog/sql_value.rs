@@ -68,7 +68,7 @@ impl SqlValue {
         }
     }
 
-    /// Returns the value for display: control characters are escaped, and it is cut to `max` characters.
+    /// Returns the value for display: control characters are escaped, and it is truncated to `max` characters.
     pub(super) fn display(&self, max: usize) -> String {
         match self {
             Self::Null => "(null)".to_owned(),

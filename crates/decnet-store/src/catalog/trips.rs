@@ -8,10 +8,11 @@
 //! An upgrade of DECNET adds the column. Earlier trips stay valid, and new trips are written to the column.
 
 use decnet_core::time::UnixMicros;
-use rusqlite::{Connection, OptionalExtension as _, Transaction};
+use rusqlite::{Connection, Params};
 
-use super::schema::{TRIPPED_AT, table_exists};
+use super::schema::{TRIPPED_AT, column_names, table_exists};
 use super::sql_value::bounded;
+use crate::sql;
 
 const CREATE: &str = "
     CREATE TABLE IF NOT EXISTS decnet_webhook_trips (
@@ -21,21 +22,18 @@ const CREATE: &str = "
     )";
 
 /// The places where a catalog stores its trips.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Trips {
+#[derive(Clone, Copy)]
+pub(super) struct Trips<'a> {
+    conn: &'a Connection,
     has_column: bool,
     has_table: bool,
 }
 
-impl Trips {
+impl<'a> Trips<'a> {
     /// Reads the schema.
-    pub(super) fn detect(connection: &Connection) -> rusqlite::Result<Self> {
-        let column = "SELECT 1 FROM pragma_table_info('webhook_subscriptions') WHERE name = ?1";
-        let column = connection.prepare_cached(column)?.query_row([TRIPPED_AT], |_| Ok(())).optional()?;
-        Ok(Self {
-            has_column: column.is_some(),
-            has_table: table_exists(connection, "decnet_webhook_trips")?,
-        })
+    pub(super) fn detect(conn: &'a Connection) -> rusqlite::Result<Self> {
+        let has_column = column_names(conn, "webhook_subscriptions")?.iter().any(|name| name == TRIPPED_AT);
+        Ok(Self { conn, has_column, has_table: table_exists(conn, "decnet_webhook_trips")? })
     }
 
     /// Returns the SQL that reads the time of a row's trip; the row's table is aliased `s`.
@@ -68,53 +66,37 @@ impl Trips {
     }
 
     /// Records a trip of a row whose `updated_at` this transaction has set to `now`.
-    pub(super) fn set(
-        self,
-        transaction: &Transaction<'_>,
-        uuid: &str,
-        now: UnixMicros,
-    ) -> rusqlite::Result<()> {
+    pub(super) fn set(self, uuid: &str, now: UnixMicros) -> rusqlite::Result<()> {
         if self.has_column {
             return Ok(());
         }
-        transaction.execute_batch(CREATE)?;
+        self.conn.execute_batch(CREATE)?;
         let upsert = "INSERT INTO decnet_webhook_trips (uuid, tripped_at, updated_at) VALUES (?1, ?2, ?2)
             ON CONFLICT (uuid) DO UPDATE SET tripped_at = excluded.tripped_at, updated_at = excluded.updated_at";
-        transaction.prepare_cached(upsert)?.execute([uuid, &now.to_sqlite()])?;
-        Ok(())
+        sql::execute(self.conn, upsert, [uuid, &now.to_sqlite()]).map(drop)
     }
 
     /// Keeps a trip valid before this transaction sets the row's `updated_at` to `now`.
-    pub(super) fn keep_through_update(
-        self,
-        transaction: &Transaction<'_>,
-        uuid: &str,
-        now: UnixMicros,
-    ) -> rusqlite::Result<()> {
+    pub(super) fn keep_through_update(self, uuid: &str, now: UnixMicros) -> rusqlite::Result<()> {
         let update = "UPDATE decnet_webhook_trips SET updated_at = ?2 WHERE uuid = ?1 AND updated_at IS
             (SELECT updated_at FROM webhook_subscriptions WHERE uuid = ?1)";
-        self.execute(transaction, update, &[uuid, &now.to_sqlite()])
+        self.execute(update, [uuid, &now.to_sqlite()])
     }
 
     /// Keeps a trip valid after this transaction has set the row's `updated_at` to `now`.
-    pub(super) fn keep_after_update(
-        self,
-        transaction: &Transaction<'_>,
-        uuid: &str,
-        now: UnixMicros,
-    ) -> rusqlite::Result<()> {
+    pub(super) fn keep_after_update(self, uuid: &str, now: UnixMicros) -> rusqlite::Result<()> {
         let update = "UPDATE decnet_webhook_trips SET updated_at = ?2 WHERE uuid = ?1";
-        self.execute(transaction, update, &[uuid, &now.to_sqlite()])
+        self.execute(update, [uuid, &now.to_sqlite()])
     }
 
     /// Deletes the trip of a row.
-    pub(super) fn clear(self, transaction: &Transaction<'_>, uuid: &str) -> rusqlite::Result<()> {
-        self.execute(transaction, "DELETE FROM decnet_webhook_trips WHERE uuid = ?1", &[uuid])
+    pub(super) fn clear(self, uuid: &str) -> rusqlite::Result<()> {
+        self.execute("DELETE FROM decnet_webhook_trips WHERE uuid = ?1", [uuid])
     }
 
-    fn execute(self, transaction: &Transaction<'_>, sql: &str, values: &[&str]) -> rusqlite::Result<()> {
+    fn execute(self, sql: &str, values: impl Params) -> rusqlite::Result<()> {
         if self.has_table {
-            transaction.prepare_cached(sql)?.execute(rusqlite::params_from_iter(values))?;
+            sql::execute(self.conn, sql, values)?;
         }
         Ok(())
     }

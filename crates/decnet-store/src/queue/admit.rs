@@ -92,7 +92,7 @@ pub(super) fn admit(writer: &mut WriterState, batch: &[Admission]) -> Result<Vec
         admitted.push(Admitted { duplicate: false, first });
     }
     if submitted_bytes > 0 {
-        submitted::sub_backlog_bytes(conn, submitted_bytes as i64)?;
+        submitted::sub_backlog_bytes(conn, submitted_bytes)?;
     }
     Ok(admitted)
 }
@@ -109,7 +109,7 @@ fn add_deliveries(add: &mut CachedStatement<'_>, first: DeliveryId, to: &[Recipi
     if to.len() >= MAX_FAN_OUT as usize {
         return Err(Error::TooManyRecipients);
     }
-    for (id, recipient) in (first.raw()..).zip(to) {
+    for (id, recipient) in (first.0..).zip(to) {
         let (state, order) = if recipient.held { (HELD, None) } else { (QUEUED, Some(id)) };
         add.execute((id, recipient.sub.0, state, order))?;
     }

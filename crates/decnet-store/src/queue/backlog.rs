@@ -1,11 +1,12 @@
 //! The backlog of each subscription.
 
 use decnet_core::time::UnixMicros;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::error::Error;
 use super::id::SubscriptionKey;
 use super::writer_state::WriterState;
+use crate::sql;
 
 /// The backlog of one subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +55,7 @@ pub(super) fn backlogs(writer: &mut WriterState) -> Result<Vec<SubscriptionBackl
 
 /// Returns the first entry of the next subscription after `sub`.
 fn next(conn: &Connection, sql: &str, sub: i64) -> Result<Option<FirstEntry>, Error> {
-    let mut find = conn.prepare_cached(sql)?;
-    Ok(find.query_row([sub], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+    Ok(sql::first(conn, sql, [sub], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }
 
 /// Returns the next subscription after `sub` that has retries.
@@ -70,9 +70,10 @@ fn backlog(
     queued: bool,
     next_due: Option<UnixMicros>,
 ) -> Result<Option<SubscriptionBacklog>, Error> {
-    let mut find = conn.prepare_cached(UUID)?;
-    let found = find.query_row([sub], |row| Ok((SubscriptionKey(row.get(0)?), row.get(1)?))).optional()?;
-    Ok(found.map(|(sub, uuid)| SubscriptionBacklog { sub, uuid, queued, next_due }))
+    Ok(sql::first(conn, UUID, [sub], |row| {
+        let (sub, uuid) = (SubscriptionKey(row.get(0)?), row.get(1)?);
+        Ok(SubscriptionBacklog { sub, uuid, queued, next_due })
+    })?)
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ pub(super) fn claim(writer: &mut WriterState, claim: &Claim) -> Result<Claimed, 
     let (sub, shift) = (claim.sub.0, DeliveryId::NUMBER_BITS);
     let mut due = writer.conn.prepare_cached(DUE)?;
     let mut queued = writer.conn.prepare_cached(QUEUED)?;
-    let after = claim.after.map_or(i64::MIN, DeliveryId::raw);
+    let after = claim.after.map_or(i64::MIN, |id| id.0);
     let (mut claimed, mut bytes) = (Claimed::default(), 0);
     take(claim, due.query((sub, claim.now.0, shift))?, true, &mut claimed, &mut bytes)?;
     take(claim, queued.query((sub, after, shift))?, false, &mut claimed, &mut bytes)?;
@@ -95,7 +95,7 @@ fn take(
     while !claimed.more
         && let Some(row) = rows.next()?
     {
-        let id = DeliveryId::from_raw(row.get(0)?);
+        let id = DeliveryId(row.get(0)?);
         if claim.exclude.contains(&id) {
             continue;
         }
@@ -105,7 +105,7 @@ fn take(
             claimed.more = true;
             return Ok(());
         }
-        let was_redelivery = !was_retry && row.get::<_, i64>(2)? != id.raw();
+        let was_redelivery = !was_retry && row.get::<_, i64>(2)? != id.0;
         if !was_retry {
             claimed.up_to = (!was_redelivery).then_some(id);
         }
@@ -133,7 +133,7 @@ fn next_due(writer: &WriterState, claim: &Claim) -> Result<Option<UnixMicros>, E
     )?;
     let mut rows = later.query((claim.sub.0, claim.now.0))?;
     while let Some(row) = rows.next()? {
-        if !claim.exclude.contains(&DeliveryId::from_raw(row.get(0)?)) {
+        if !claim.exclude.contains(&DeliveryId(row.get(0)?)) {
             return Ok(Some(UnixMicros(row.get(1)?)));
         }
     }

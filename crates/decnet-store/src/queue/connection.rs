@@ -11,6 +11,8 @@ use rusqlite::{Connection, OpenFlags};
 use super::error::Error;
 use super::rescue::reject_remains;
 use super::schema;
+use super::times::forget_time;
+use crate::sql;
 use decnet_runtime::clock::Clock;
 
 const FILE: &str = "queue.db";
@@ -88,9 +90,14 @@ pub fn verify_copy(path: &Path) -> Result<(), Error> {
     schema::check(&conn, path).map(drop)
 }
 
-/// Opens a writing connection to a copy that no other process uses.
-pub(super) fn open_copy(path: &Path) -> Result<Connection, Error> {
-    open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, Options::default().busy_timeout)
+/// Prepares a copy of a queue for use: removes the trusted reading, because the time since the copy is not time during which the
+/// machine was off.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn prepare_copy(path: &Path) -> Result<(), Error> {
+    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, Options::default().busy_timeout)?;
+    Ok(forget_time(&conn)?)
 }
 
 /// Opens an additional writing connection to an existing queue.
@@ -122,10 +129,7 @@ fn open_existing(path: &Path, access: OpenFlags, busy_timeout: Duration) -> Resu
 }
 
 fn open(path: &Path, access: OpenFlags, busy_timeout: Duration) -> Result<Connection, Error> {
-    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags).map_err(|error| Error::opening(path, error))?;
-    conn.busy_timeout(busy_timeout)?;
-    Ok(conn)
+    sql::open(path, access, busy_timeout).map_err(|error| Error::opening(path, error))
 }
 
 fn configure(conn: &Connection, options: &Options) -> rusqlite::Result<()> {

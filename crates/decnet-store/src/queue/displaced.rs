@@ -27,7 +27,7 @@ impl QueueFiles {
     /// recorded before the database was opened.
     pub(super) fn new(database: OpenedFile) -> Self {
         let log =
-            [LOG_SUFFIX, INDEX_SUFFIX].map(|suffix| OpenedFile::of(&with_suffix(database.path(), suffix)));
+            [LOG_SUFFIX, INDEX_SUFFIX].map(|suffix| OpenedFile::of(&with_suffix(&database.path, suffix)));
         Self { database, log, next_check: Instant::now() }
     }
 
@@ -44,21 +44,21 @@ impl QueueFiles {
     /// Checks the files. Describes the first displaced one.
     pub(super) fn check(&self) -> Option<String> {
         let files = std::iter::once(&self.database).chain(&self.log);
-        let mut displaced = files.filter(|origin| origin.file().is_some() && origin.is_displaced());
+        let mut displaced = files.filter(|origin| origin.file.is_some() && origin.is_displaced());
         displaced.next().map(describe)
     }
 
     /// Returns the path of the database.
     pub(super) fn path(&self) -> &Path {
-        self.database.path()
+        &self.database.path
     }
 
     /// Returns the directory to which the database and its log were moved together, if they were. In that case nothing is lost.
     pub(super) fn moved_together(&self) -> Option<PathBuf> {
-        let path = self.database.file()?.current_path()?;
+        let path = self.database.file?.current_path()?;
         let has_log = self.log.iter().all(|origin| {
-            let name = origin.path().file_name().unwrap_or_default();
-            origin.file().is_some() && origin.file() == FileId::of(&path.with_file_name(name))
+            let name = origin.path.file_name().unwrap_or_default();
+            origin.file.is_some() && origin.file == FileId::of(&path.with_file_name(name))
         });
         let has_same_name = path.file_name() == self.path().file_name();
         (has_log && has_same_name && path != self.path()).then(|| directory_of(&path).to_owned())
@@ -71,8 +71,8 @@ impl QueueFiles {
             return;
         }
         for origin in self.log.iter().filter(|origin| origin.is_current()) {
-            if let Err(error) = std::fs::remove_file(origin.path()) {
-                let file = origin.path().display();
+            if let Err(error) = std::fs::remove_file(&origin.path) {
+                let file = origin.path.display();
                 tracing::warn!(%error, %file, "cannot remove the log of a removed queue; remove it");
             }
         }
@@ -81,10 +81,10 @@ impl QueueFiles {
 
 /// Names a displaced file and how it was displaced.
 fn describe(origin: &OpenedFile) -> String {
-    let file = origin.path().display();
-    match origin.file().and_then(FileId::current_path) {
+    let file = origin.path.display();
+    match origin.file.and_then(FileId::current_path) {
         Some(path) => format!("{file} was moved to {}", path.display()),
-        None if origin.path().exists() => format!("{file} was replaced by another file"),
+        None if origin.path.exists() => format!("{file} was replaced by another file"),
         None => format!("{file} was removed"),
     }
 }

@@ -210,19 +210,19 @@ pub enum Error {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum InvalidSubmission {
     /// The submission has too many events.
-    #[error("a submission has at most {max} events", max = decnet_core::limits::MAX_SUBMISSION_EVENTS)]
+    #[error("a submission can have at most {max} events", max = decnet_core::limits::MAX_SUBMISSION_EVENTS)]
     TooMany,
     /// The id cannot be sent, see [`is_id`](decnet_core::event::is_id).
-    #[error("an id has 1 to 128 printable ASCII characters, without spaces and dots")]
+    #[error("an id must have 1 to 128 printable ASCII characters, without spaces or dots")]
     Id,
     /// The payload is not valid JSON.
     #[error("{0}")]
     Payload(Arc<decnet_core::event::EventError>),
     /// The body is too large to be relayed.
-    #[error("an event has at most {max} bytes", max = decnet_core::limits::MAX_BODY_BYTES)]
+    #[error("an event can have at most {max} bytes", max = decnet_core::limits::MAX_BODY_BYTES)]
     TooLarge,
     /// The idempotency key is empty or too long.
-    #[error("an idempotency key has 1 to {max} bytes", max = decnet_core::limits::MAX_IDEMPOTENCY_KEY_BYTES)]
+    #[error("an idempotency key must have 1 to {max} bytes", max = decnet_core::limits::MAX_IDEMPOTENCY_KEY_BYTES)]
     Key,
 }
 

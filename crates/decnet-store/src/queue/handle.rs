@@ -20,6 +20,7 @@ use super::health::Health;
 use super::id::{DeliveryId, SubscriptionKey};
 use super::job::Task;
 use super::lease::{self, Lease};
+use super::meta;
 use super::prune::{Pruned, Retention, prune};
 use super::reader::Reader;
 use super::register::register;
@@ -27,7 +28,7 @@ use super::release::{discard, release};
 use super::rescue::reject_remains;
 use super::settle::{Settlement, settle};
 use super::stats::Stats;
-use super::submitted::{SubmittedEvents, catalog_changes, next_submitted};
+use super::submitted::{SubmittedEvents, next_submitted};
 use super::times::{Corrected, Correction, RecordedTimes, correct, record_time, recorded_times};
 use super::writer::{Command, StopSignal, Writer};
 use super::writer_state::WriterState;
@@ -241,7 +242,7 @@ impl Queue {
     /// # Errors
     /// See [`Error`].
     pub async fn erasures(&self) -> Result<i64, Error> {
-        self.execute(0, WriterState::erasures).await
+        self.execute(0, |writer| Ok(meta::get(&writer.conn, "erasures")?)).await
     }
 
     /// Returns the number of changes of the subscriptions that were counted in this queue; see
@@ -250,7 +251,7 @@ impl Queue {
     /// # Errors
     /// See [`Error`].
     pub async fn catalog_changes(&self) -> Result<i64, Error> {
-        self.execute(0, |writer| catalog_changes(&writer.conn)).await
+        self.execute(0, |writer| Ok(meta::get(&writer.conn, "catalog_changes")?)).await
     }
 
     /// Returns a receiver of the queue's health.

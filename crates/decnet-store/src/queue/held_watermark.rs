@@ -10,6 +10,8 @@ use decnet_core::limits::MEMORY_BUDGET_DELIVERIES;
 use rusqlite::Connection;
 
 use super::id::DeliveryId;
+use super::meta;
+use crate::sql;
 
 /// The number of delivery rows between two marks.
 const MARK_ROWS: usize = 4096;
@@ -32,12 +34,12 @@ pub(super) struct HeldWatermark {
 impl HeldWatermark {
     /// Requeues all held deliveries at a takeover. Returns their number.
     pub(super) fn take_over(conn: &Connection, next_seq: i64) -> rusqlite::Result<(Self, usize)> {
-        let stored = conn.query_row("SELECT value FROM meta WHERE key = 'swept'", [], |row| row.get(0))?;
-        let mut watermark = Self { indexed_before: stored, marks: VecDeque::new(), rows: 0, staged: 0 };
+        let indexed_before = meta::get(conn, "swept")?;
+        let mut watermark = Self { indexed_before, marks: VecDeque::new(), rows: 0, staged: 0 };
         watermark.index_held(conn, next_seq)?;
         watermark.indexed_before = next_seq;
         let queue = "UPDATE deliveries SET state = 1, due_at = id WHERE state = -1";
-        Ok((watermark, conn.execute(queue, [])?))
+        Ok((watermark, sql::execute(conn, queue, [])?))
     }
 
     pub(super) fn stage(&mut self, rows: usize) {
@@ -70,11 +72,9 @@ impl HeldWatermark {
 
     /// Changes HELD deliveries between the watermark and `before` to LINGERING.
     fn index_held(&self, conn: &Connection, before: i64) -> rusqlite::Result<()> {
-        let mut store = conn.prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'swept'")?;
-        store.execute([before])?;
-        let mut index =
-            conn.prepare_cached("UPDATE deliveries SET state = -1 WHERE id >= ?1 AND id < ?2 AND state = 0")?;
-        index.execute((DeliveryId::new(self.indexed_before, 0).raw(), DeliveryId::new(before, 0).raw()))?;
-        Ok(())
+        meta::set(conn, "swept", before)?;
+        let index = "UPDATE deliveries SET state = -1 WHERE id >= ?1 AND id < ?2 AND state = 0";
+        let range = [self.indexed_before, before].map(|seq| DeliveryId::new(seq, 0).0);
+        sql::execute(conn, index, range).map(drop)
     }
 }

@@ -13,7 +13,7 @@ const _: () = assert!(MAX_FAN_OUT.is_power_of_two());
 /// Displayed as `1042.0`. The deliveries of one event form a range of ids, so no index on the event is needed. Ids ascend in
 /// the order of admission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DeliveryId(i64);
+pub struct DeliveryId(pub(super) i64);
 
 /// The small number that represents a subscription's UUID in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,14 +33,6 @@ impl DeliveryId {
     pub(super) fn new(seq: i64, number: u32) -> Self {
         debug_assert!(number < MAX_FAN_OUT && (0..=Self::MAX_SEQ).contains(&seq));
         Self(seq << NUMBER_BITS | i64::from(number))
-    }
-
-    pub(super) fn from_raw(raw: i64) -> Self {
-        Self(raw)
-    }
-
-    pub(super) fn raw(self) -> i64 {
-        self.0
     }
 
     /// Returns the sequence number of the delivery's event.
@@ -64,9 +56,9 @@ impl DeliveryId {
         Self::new(self.seq(), self.number() + n)
     }
 
-    /// Returns the highest id that a delivery of the same event can have.
-    pub(super) fn last_of_event(self) -> Self {
-        Self::new(self.seq(), MAX_FAN_OUT - 1)
+    /// Returns the lowest and the highest id that a delivery of this event can have.
+    pub(super) fn range_of_event(seq: i64) -> (i64, i64) {
+        (Self::new(seq, 0).0, Self::new(seq, MAX_FAN_OUT - 1).0)
     }
 }
 

@@ -10,6 +10,7 @@ use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use sha2::{Digest, Sha256};
 
 use super::error::Error;
+use crate::sql;
 
 /// A truncated SHA-256, long enough that collisions cannot be found.
 #[derive(Debug, Clone, Copy)]
@@ -36,10 +37,8 @@ impl Hash {
 
 /// Removes the content hash of a submitted id, and keeps the id itself.
 pub(super) fn clear_content_hash(conn: &Connection, id: &str) -> Result<(), Error> {
-    let mut clear = conn
-        .prepare_cached("UPDATE submitted_ids SET content = NULL WHERE hash = ?1 AND content IS NOT NULL")?;
-    clear.execute([Hash::of_id(id)])?;
-    Ok(())
+    let clear = "UPDATE submitted_ids SET content = NULL WHERE hash = ?1 AND content IS NOT NULL";
+    Ok(sql::execute(conn, clear, [Hash::of_id(id)]).map(drop)?)
 }
 
 impl ToSql for Hash {
@@ -83,7 +82,7 @@ pub(super) fn expire_some(conn: &Connection, max_bytes: u64, now: Option<UnixMic
     let expired = now.map_or(i64::MIN, |now| now.before(SUBMISSION_DEDUP_WINDOW).0);
     for (table, row_bytes) in [("submitted_ids", DEDUP_ID_BYTES), ("submitted_keys", IDEMPOTENCY_KEY_BYTES)] {
         let max_rows = i64::try_from(max_bytes / DEDUP_QUEUE_FRACTION / row_bytes).unwrap_or(i64::MAX);
-        let sql = format!(
+        let expire = format!(
             "DELETE FROM {table} WHERE seq IN (SELECT seq FROM {table} ORDER BY seq LIMIT ?3)
                  AND (at < ?1 OR seq <= (SELECT max(seq) FROM {table}) - ?2)"
         );
@@ -91,7 +90,7 @@ pub(super) fn expire_some(conn: &Connection, max_bytes: u64, now: Option<UnixMic
             redate_future(conn, table, now)?;
         }
         let bounds = (expired, max_rows, RETENTION_STEP_ROWS as i64);
-        more |= conn.prepare_cached(&sql)?.execute(bounds)? == RETENTION_STEP_ROWS;
+        more |= sql::execute(conn, &expire, bounds)? == RETENTION_STEP_ROWS;
     }
     Ok(more)
 }
@@ -99,10 +98,9 @@ pub(super) fn expire_some(conn: &Connection, max_bytes: u64, now: Option<UnixMic
 /// Changes the time of the oldest entries to `now` if it is in the future. Such entries were written while the clock was wrong;
 /// they would not expire before that time, and neither would the entries behind them.
 fn redate_future(conn: &Connection, table: &str, now: UnixMicros) -> Result<(), Error> {
-    let sql = format!(
+    let redate = format!(
         "UPDATE {table} SET at = ?1 WHERE at > ?2 AND seq IN (SELECT seq FROM {table} ORDER BY seq LIMIT ?3)"
     );
     let bounds = (now.0, now.after(CLOCK_TOLERANCE).0, RETENTION_STEP_ROWS as i64);
-    conn.prepare_cached(&sql)?.execute(bounds)?;
-    Ok(())
+    Ok(sql::execute(conn, &redate, bounds).map(drop)?)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 use super::error::Error;
-use crate::ownership::chown_to_parent;
+use crate::ownership::create_private;
 
 const FILE: &str = "queue.lock";
 /// The number of times that the lock is tried while another process holds it.
@@ -29,7 +29,7 @@ impl Lease {
     pub fn acquire(dir: &Path) -> Result<Self, Error> {
         let path = dir.join(FILE);
         let io = |error| Error::io(&path, error);
-        let mut file = open_or_create(dir, &path).map_err(io)?;
+        let mut file = open_or_create(&path).map_err(io)?;
         match try_lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::InUse { pid: read_pid(&mut file) }),
@@ -42,15 +42,13 @@ impl Lease {
 
 /// Opens or creates the lock file without following a symbolic link. Otherwise the owner of the directory could make a process of
 /// root write to another file.
-fn open_or_create(dir: &Path, path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    match options.clone().create_new(true).mode(0o600).open(path) {
-        Ok(file) => chown_to_parent(&file, dir).map(|()| file),
+fn open_or_create(path: &Path) -> io::Result<File> {
+    match create_private(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)
+            let flags = OFlags::NOFOLLOW.bits().cast_signed();
+            OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)
         }
-        Err(error) => Err(error),
+        created => created,
     }
 }
 

@@ -40,6 +40,7 @@ mod id;
 mod idempotency;
 mod job;
 mod lease;
+mod meta;
 mod prune;
 mod reader;
 mod register;
@@ -57,7 +58,7 @@ mod writer_state;
 pub use admit::{Admission, Admitted, Recipient};
 pub use backlog::SubscriptionBacklog;
 pub use claim::{Claim, Claimed, Delivery};
-pub use connection::{Options, verify_copy};
+pub use connection::{Options, prepare_copy, verify_copy};
 pub use error::{Error, InvalidSubmission};
 pub use external::{
     Erased, Erasure, ErasureTarget, ExternalWriter, IdempotencyKey, Redelivery, RedeliveryStep, Submission,
@@ -76,4 +77,4 @@ pub use rescue::check_remains;
 pub use settle::{Attempt, Settlement};
 pub use stats::Stats;
 pub use submitted::{SubmissionId, SubmittedEvents};
-pub use times::{Corrected, Correction, RecordedTimes, prepare_copy};
+pub use times::{Corrected, Correction, RecordedTimes};

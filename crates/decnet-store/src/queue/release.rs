@@ -6,7 +6,9 @@ use decnet_core::time::UnixMicros;
 
 use super::error::Error;
 use super::id::{DeliveryId, SubscriptionKey};
+use super::state::{QUEUED, RETRYING};
 use super::writer_state::WriterState;
+use crate::sql;
 
 /// Changes HELD deliveries to QUEUED, ordered by admission. Other deliveries remain unchanged.
 pub(super) fn release(writer: &mut WriterState, ids: &[DeliveryId]) -> Result<(), Error> {
@@ -14,7 +16,7 @@ pub(super) fn release(writer: &mut WriterState, ids: &[DeliveryId]) -> Result<()
         .conn
         .prepare_cached("UPDATE deliveries SET state = 1, due_at = id WHERE id = ?1 AND state <= 0")?;
     for id in ids {
-        update.execute([id.raw()])?;
+        update.execute([id.0])?;
     }
     Ok(())
 }
@@ -26,12 +28,12 @@ pub(super) fn discard(
     now: UnixMicros,
 ) -> Result<bool, Error> {
     let mut left = RETENTION_STEP_ROWS;
-    for state in ["1", "2"] {
-        let mut update = writer.conn.prepare_cached(&format!(
+    for state in [QUEUED, RETRYING] {
+        let update = format!(
             "UPDATE deliveries SET state = 4, due_at = NULL, settled_at = ?2, reason = ?3
              WHERE id IN (SELECT id FROM deliveries WHERE state = {state} AND sub = ?1 LIMIT ?4)"
-        ))?;
-        left -= update.execute((sub.0, now.0, Reason::Deleted.code(), left as i64))?;
+        );
+        left -= sql::execute(&writer.conn, &update, (sub.0, now.0, Reason::Deleted.code(), left as i64))?;
     }
     Ok(left == 0)
 }

@@ -1,9 +1,9 @@
 //! Rescue: saves the content of a queue whose file was displaced to a new file in the directory of the queue. While such a file
 //! exists, no queue is opened, so that its deliveries are not lost.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use decnet_core::time::UnixMicros;
@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::connection::{self, LOG_SUFFIX, with_suffix};
 use super::error::Error;
-use crate::ownership::{chown_to_parent, directory_of};
+use crate::ownership::{create_private, directory_of};
 
 /// The suffix of a rescued file, before the time.
 const SUFFIX: &str = ".rescued-";
@@ -48,8 +48,7 @@ pub(super) fn rescue(
 fn copy(conn: &Connection, partial: &Path, target: &Path) -> Result<(), Error> {
     let dir = directory_of(target);
     let io = |error| Error::io(partial, error);
-    let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial).map_err(io)?;
-    chown_to_parent(&new, dir).map_err(io)?;
+    let new = create_private(partial).map_err(io)?;
     let name = partial.to_str().ok_or_else(|| io(io::Error::other("the path is not valid UTF-8")))?;
     conn.execute("VACUUM INTO ?1", [name]).map_err(|error| Error::from(error).at(partial))?;
     new.sync_all().map_err(io)?;

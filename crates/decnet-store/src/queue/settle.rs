@@ -6,7 +6,7 @@ use bytes::Bytes;
 use decnet_core::delivery::{Reason, State, Timings};
 use decnet_core::limits::MAX_STORED_REPLY_BYTES;
 use decnet_core::time::UnixMicros;
-use rusqlite::{CachedStatement, Connection};
+use rusqlite::{CachedStatement, Connection, Params};
 
 use super::error::Error;
 use super::id::DeliveryId;
@@ -66,10 +66,9 @@ impl<'c> Statements<'c> {
         // `state IN (0, 1, 2)` would make SQLite build a B-tree of the three values for every row.
         Ok(Self {
             deliver: conn.prepare_cached(
-                "UPDATE deliveries SET state = 3, attempts = ?2, due_at = NULL, settled_at = ?3,
-                     duration_us = ?4, status = ?5, reply = ?6,
-                     resolve_us = ?7, connect_us = ?8, tls_us = ?9, first_byte_us = ?10,
-                     detail = ?11, repeats = ?12
+                "UPDATE deliveries SET state = 3, attempts = ?2, due_at = NULL, settled_at = ?4,
+                     duration_us = ?5, status = ?6, detail = ?8, reply = ?9,
+                     resolve_us = ?10, connect_us = ?11, tls_us = ?12, first_byte_us = ?13, repeats = ?14
                  WHERE id = ?1 AND attempts = ?2 - 1 AND state < 3",
             )?,
             update: conn.prepare_cached(
@@ -80,7 +79,7 @@ impl<'c> Statements<'c> {
             insert: conn.prepare_cached(
                 "INSERT INTO attempts (delivery, number, started_at, duration_us, status, reason, detail, reply,
                      resolve_us, connect_us, tls_us, first_byte_us, repeats)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                 VALUES (?1, ?2, ?3, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
             )?,
         })
     }
@@ -88,75 +87,48 @@ impl<'c> Statements<'c> {
     fn settle(&mut self, settlement: &Settlement) -> Result<bool, Error> {
         let Settlement { id, attempt, state, is_free } = settlement;
         if *state == State::Delivered {
-            return self.deliver(*id, attempt);
+            return Ok(self.deliver.execute(attempt.row(*id))? > 0);
         }
-        let (state, due_at, reason) = to_columns(*state, id.raw());
+        let (state, due_at, reason) = to_columns(*state, id.0);
         let settled_at = (state == DEAD).then(|| attempt.ended_at().0);
-        let row = (id.raw(), state, attempt.number, due_at, settled_at, reason, is_free);
+        let row = (id.0, state, attempt.number, due_at, settled_at, reason, is_free);
         let applied = self.update.execute(row)? > 0;
         if applied {
-            self.record(*id, attempt)?;
+            self.insert.execute(attempt.row(*id))?;
         }
         Ok(applied)
-    }
-
-    fn deliver(&mut self, id: DeliveryId, attempt: &Attempt) -> Result<bool, Error> {
-        let settled_at = attempt.ended_at().0;
-        let timings = attempt.timings;
-        let row = (
-            id.raw(),
-            attempt.number,
-            settled_at,
-            attempt.duration_us(),
-            attempt.status,
-            attempt.stored_reply(),
-            timings.resolve.map(micros),
-            timings.connect.map(micros),
-            timings.tls.map(micros),
-            timings.first_byte.map(micros),
-            attempt.detail.as_deref(),
-            attempt.stored_repeats(),
-        );
-        Ok(self.deliver.execute(row)? > 0)
-    }
-
-    fn record(&mut self, id: DeliveryId, attempt: &Attempt) -> Result<(), Error> {
-        let timings = attempt.timings;
-        self.insert.execute((
-            id.raw(),
-            attempt.number,
-            attempt.started_at.0,
-            attempt.duration_us(),
-            attempt.status,
-            attempt.reason.map(Reason::code),
-            attempt.detail.as_deref(),
-            attempt.stored_reply(),
-            timings.resolve.map(micros),
-            timings.connect.map(micros),
-            timings.tls.map(micros),
-            timings.first_byte.map(micros),
-            attempt.stored_repeats(),
-        ))?;
-        Ok(())
     }
 }
 
 impl Attempt {
-    fn ended_at(&self) -> UnixMicros {
-        self.started_at.after(self.duration)
+    /// Returns the values that are stored, for `deliver` and `insert`; neither statement uses all of them.
+    fn row(&self, id: DeliveryId) -> impl Params {
+        let Timings { resolve, connect, tls, first_byte } = self.timings;
+        (
+            id.0,
+            self.number,
+            self.started_at.0,
+            self.ended_at().0,
+            micros(self.duration),
+            self.status,
+            self.reason.map(Reason::code),
+            self.detail.as_deref(),
+            self.stored_reply(),
+            resolve.map(micros),
+            connect.map(micros),
+            tls.map(micros),
+            first_byte.map(micros),
+            (self.repeats > 0).then_some(self.repeats),
+        )
     }
 
-    fn duration_us(&self) -> i64 {
-        micros(self.duration)
+    fn ended_at(&self) -> UnixMicros {
+        self.started_at.after(self.duration)
     }
 
     fn stored_reply(&self) -> Option<&[u8]> {
         let stored = self.reply.len().min(MAX_STORED_REPLY_BYTES);
         (stored > 0).then(|| &self.reply[..stored])
-    }
-
-    fn stored_repeats(&self) -> Option<u32> {
-        (self.repeats > 0).then_some(self.repeats)
     }
 }
 

@@ -4,10 +4,12 @@ use bytes::Bytes;
 use decnet_core::event::Event;
 use decnet_core::limits::{SUBMITTED_STEP_BYTES, SUBMITTED_STEP_EVENTS};
 use decnet_core::time::UnixMicros;
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::Connection;
 
 use super::error::Error;
+use super::meta;
 use super::writer_state::WriterState;
+use crate::sql;
 
 /// The sequence number of a submitted event that is not yet admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,7 +29,7 @@ pub struct SubmittedEvents {
 
 /// Reads up to `SUBMITTED_STEP_EVENTS` events and about `SUBMITTED_STEP_BYTES` of bodies.
 pub(super) fn next_submitted(writer: &mut WriterState) -> Result<SubmittedEvents, Error> {
-    let changes = catalog_changes(&writer.conn)?;
+    let changes = meta::get(&writer.conn, "catalog_changes")?;
     let mut oldest = writer
         .conn
         .prepare_cached("SELECT seq, id, topic, body, submitted_at FROM submitted ORDER BY seq")?;
@@ -47,26 +49,15 @@ pub(super) fn next_submitted(writer: &mut WriterState) -> Result<SubmittedEvents
     Ok(submitted)
 }
 
-/// Returns the number of recorded catalog changes; see [`super::record_catalog_change`].
-pub(super) fn catalog_changes(conn: &Connection) -> Result<i64, Error> {
-    let mut count = conn.prepare_cached("SELECT value FROM meta WHERE key = 'catalog_changes'")?;
-    Ok(count.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
-}
-
 /// Removes a submitted event when it is admitted. Returns the bytes of its body, or `None` if the event no longer exists. Rows of
 /// an earlier version may have an id with a dot, which the event does not have.
-pub(super) fn remove(conn: &Connection, id: SubmissionId, event: &Event) -> Result<Option<usize>, Error> {
-    let mut delete = conn.prepare_cached(
-        "DELETE FROM submitted WHERE seq = ?1 AND (id = ?2 OR instr(id, '.') > 0) RETURNING length(body)",
-    )?;
-    let bytes = delete.query_row((id.0, &event.id), |row| row.get::<_, u32>(0)).optional()?;
-    Ok(bytes.map(|bytes| bytes as usize))
+pub(super) fn remove(conn: &Connection, id: SubmissionId, event: &Event) -> Result<Option<i64>, Error> {
+    let delete =
+        "DELETE FROM submitted WHERE seq = ?1 AND (id = ?2 OR instr(id, '.') > 0) RETURNING length(body)";
+    Ok(sql::find(conn, delete, (id.0, &event.id))?)
 }
 
 /// Subtracts `bytes` from the counter of submitted bytes that wait for the worker.
 pub(super) fn sub_backlog_bytes(conn: &Connection, bytes: i64) -> Result<(), Error> {
-    let mut count =
-        conn.prepare_cached("UPDATE meta SET value = max(value - ?1, 0) WHERE key = 'submitted_bytes'")?;
-    count.execute([bytes])?;
-    Ok(())
+    Ok(meta::add(conn, "submitted_bytes", -bytes).map(drop)?)
 }

@@ -1,18 +1,17 @@
 //! Times recorded in the queue, and their correction after the clock was corrected.
 
-use std::path::Path;
-
 use decnet_core::clock::{BootId, Reading};
 use decnet_core::limits::{CLOCK_TOLERANCE, CORRECTION_STEP_ROWS};
 use decnet_core::time::{BootMicros, UnixMicros};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::backlog::next_retrying;
-use super::connection::open_copy;
 use super::error::Error;
 use super::id::DeliveryId;
+use super::meta;
 use super::reader::first_since;
 use super::writer_state::WriterState;
+use crate::sql;
 
 /// The times that a queue has recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,43 +59,28 @@ const REDATE: &str =
 
 /// Returns the last trusted reading and the admission time of the newest event.
 pub(super) fn recorded_times(conn: &Connection) -> Result<RecordedTimes, Error> {
-    let newest = "SELECT admitted_at FROM events ORDER BY seq DESC LIMIT 1";
-    let newest = conn.prepare_cached(newest)?.query_row([], |row| row.get(0)).optional()?;
-    Ok(RecordedTimes { trusted: trusted(conn)?, newest: UnixMicros(newest.unwrap_or(0)) })
-}
-
-fn trusted(conn: &Connection) -> Result<Option<Reading>, Error> {
-    let mut find = conn.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
-    let mut get = |key: &str| find.query_row([key], |row| row.get::<_, i64>(0)).optional();
-    let (wall, uptime, boot) = (get("clock_wall")?, get("clock_uptime")?, get("clock_boot")?);
-    Ok(wall.zip(uptime).map(|(wall, uptime)| Reading {
-        wall: UnixMicros(wall),
-        uptime: BootMicros(uptime),
-        boot: boot.map(BootId),
-    }))
+    let newest = sql::find(conn, "SELECT admitted_at FROM events ORDER BY seq DESC LIMIT 1", [])?;
+    let (wall, uptime) = (meta::find(conn, "clock_wall")?, meta::find(conn, "clock_uptime")?);
+    let boot = meta::find(conn, "clock_boot")?.map(BootId);
+    let reading = |(wall, uptime)| Reading { wall: UnixMicros(wall), uptime: BootMicros(uptime), boot };
+    Ok(RecordedTimes { trusted: wall.zip(uptime).map(reading), newest: UnixMicros(newest.unwrap_or(0)) })
 }
 
 /// Records a trusted reading. The keys under which it is stored need no new schema version: older programs ignore them.
 pub(super) fn record_time(conn: &Connection, trusted: &Reading) -> Result<(), Error> {
-    let mut set = conn.prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?;
-    set.execute(("clock_wall", trusted.wall.0))?;
-    set.execute(("clock_uptime", trusted.uptime.0))?;
-    match trusted.boot {
-        Some(BootId(boot)) => set.execute(("clock_boot", boot))?,
-        None => conn.prepare_cached("DELETE FROM meta WHERE key = 'clock_boot'")?.execute([])?,
-    };
+    forget_time(conn)?;
+    meta::set(conn, "clock_wall", trusted.wall.0)?;
+    meta::set(conn, "clock_uptime", trusted.uptime.0)?;
+    if let Some(BootId(boot)) = trusted.boot {
+        meta::set(conn, "clock_boot", boot)?;
+    }
     Ok(())
 }
 
-/// Prepares a copy of a queue for use: removes the trusted reading, because the time since the copy is not time during which the
-/// machine was off.
-///
-/// # Errors
-/// The file cannot be written.
-pub fn prepare_copy(path: &Path) -> Result<(), Error> {
-    let conn = open_copy(path)?;
-    conn.execute("DELETE FROM meta WHERE key IN ('clock_wall', 'clock_uptime', 'clock_boot')", [])?;
-    Ok(())
+/// Removes the trusted reading.
+pub(super) fn forget_time(conn: &Connection) -> rusqlite::Result<()> {
+    let forget = "DELETE FROM meta WHERE key IN ('clock_wall', 'clock_uptime', 'clock_boot')";
+    sql::execute(conn, forget, []).map(drop)
 }
 
 /// Runs one step, bounded by `CORRECTION_STEP_ROWS` rows and as many subscriptions.
@@ -123,20 +107,22 @@ pub(super) fn correct(writer: &mut WriterState, mut correction: Correction) -> R
 
 fn make_due(conn: &Connection, sub: i64, correction: &Correction, limit: usize) -> Result<usize, Error> {
     let bounds = (sub, correction.latest_due.0, correction.now.0, limit as i64);
-    Ok(conn.prepare_cached(MAKE_DUE)?.execute(bounds)?)
+    Ok(sql::execute(conn, MAKE_DUE, bounds)?)
 }
 
 /// Changes admission times in the future to `now`. Admission times ascend, so those events are the newest.
 fn redate(writer: &mut WriterState, now: UnixMicros, limit: usize) -> Result<usize, Error> {
     let future = now.after(CLOCK_TOLERANCE);
     writer.last_admitted_at = writer.last_admitted_at.min(future);
-    let first = DeliveryId::from_raw(first_since(&writer.conn, UnixMicros(future.0.saturating_add(1)))?);
+    let first = DeliveryId(first_since(&writer.conn, UnixMicros(future.0.saturating_add(1)))?);
     let bounds = (now.0, first.seq(), limit as i64, future.0);
-    Ok(writer.conn.prepare_cached(REDATE)?.execute(bounds)?)
+    Ok(sql::execute(&writer.conn, REDATE, bounds)?)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::super::schema;
     use super::*;
 

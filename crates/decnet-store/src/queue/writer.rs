@@ -1,7 +1,6 @@
 //! The writer: one thread that commits one transaction at a time, each with all commands that arrived before it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use decnet_core::limits::{
@@ -22,6 +21,7 @@ use crate::ownership::directory_of;
 use decnet_runtime::backoff::Backoff;
 use decnet_runtime::clock::now;
 use decnet_runtime::error_chain::one_line;
+use decnet_runtime::sync::lock;
 
 /// The reply when the writer has ended; an error if the queue's files were displaced.
 pub(super) type CloseReply = oneshot::Sender<Result<(), Error>>;
@@ -36,9 +36,8 @@ pub(super) enum Command {
 /// A signal to stop retrying. It ends a sleep; the operation is then tried once more.
 #[derive(Debug, Default)]
 pub(super) struct StopSignal {
-    is_set: AtomicBool,
-    sleeper: std::sync::Mutex<()>,
-    wake: std::sync::Condvar,
+    is_set: Mutex<bool>,
+    wake: Condvar,
 }
 
 /// The state of the writer's thread.
@@ -270,19 +269,16 @@ fn answer(jobs: &mut Jobs, result: &Result<(), Error>) {
 
 impl StopSignal {
     pub(super) fn set(&self) {
-        let _sleeper = self.sleeper.lock();
-        self.is_set.store(true, Ordering::Release);
+        *lock(&self.is_set) = true;
         self.wake.notify_all();
     }
 
     pub(super) fn is_set(&self) -> bool {
-        self.is_set.load(Ordering::Acquire)
+        *lock(&self.is_set)
     }
 
     /// Sleeps for `duration`, or until the signal is set.
     pub(super) fn sleep(&self, duration: Duration) {
-        if let Ok(sleeper) = self.sleeper.lock() {
-            drop(self.wake.wait_timeout_while(sleeper, duration, |()| !self.is_set()));
-        }
+        drop(self.wake.wait_timeout_while(lock(&self.is_set), duration, |is_set| !*is_set));
     }
 }

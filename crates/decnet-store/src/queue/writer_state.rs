@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 use decnet_core::event::sendable_id;
 use decnet_core::limits::DEDUP_WINDOW_EVENTS;
 use decnet_core::time::UnixMicros;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::dedup::RecentIds;
 use super::error::Error;
 use super::held_watermark::HeldWatermark;
+use super::meta;
 use super::prune::PruneCursor;
+use crate::sql;
 use decnet_runtime::clock::Clock;
 
 /// The writer's connection, and the state in memory that belongs to it. This state is changed only inside
@@ -40,11 +42,7 @@ impl WriterState {
     /// Takes the queue over from its previous owner.
     pub(super) fn open(mut conn: Connection, clock: Clock) -> Result<Self, Error> {
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let generation = tx.query_row(
-            "UPDATE meta SET value = value + 1 WHERE key = 'generation' RETURNING value",
-            [],
-            |row| row.get(0),
-        )?;
+        let generation = meta::add(&tx, "generation", 1)?;
         let (next_seq, last_admitted_at) = load_next_seq(&tx)?;
         let (held_watermark, held) = HeldWatermark::take_over(&tx, next_seq)?;
         tx.commit()?;
@@ -81,7 +79,7 @@ impl WriterState {
         let result = self.begin(writes).and_then(|()| work(self)).and_then(|output| {
             let indexed_before = if writes { self.held_watermark.advance(&self.conn)? } else { None };
             let started = Instant::now();
-            self.conn.prepare_cached("COMMIT")?.execute([])?;
+            sql::execute(&self.conn, "COMMIT", [])?;
             self.last_sync_time = started.elapsed();
             self.recent_ids.commit();
             self.held_watermark.commit(indexed_before, self.next_seq);
@@ -95,12 +93,9 @@ impl WriterState {
     }
 
     fn begin(&self, writes: bool) -> Result<(), Error> {
-        self.conn.prepare_cached(if writes { "BEGIN IMMEDIATE" } else { "BEGIN" })?.execute([])?;
-        let generation: i64 = self
-            .conn
-            .prepare_cached("SELECT value FROM meta WHERE key = 'generation'")?
-            .query_row([], |row| row.get(0))?;
-        if generation == self.generation { Ok(()) } else { Err(Error::Fenced) }
+        sql::execute(&self.conn, if writes { "BEGIN IMMEDIATE" } else { "BEGIN" }, [])?;
+        let is_owner = meta::get(&self.conn, "generation")? == self.generation;
+        if is_owner { Ok(()) } else { Err(Error::Fenced) }
     }
 
     fn roll_back(&mut self) {
@@ -125,24 +120,18 @@ impl WriterState {
         let now = data_version(&self.conn)?;
         Ok(std::mem::replace(&mut self.data_version, now) != now)
     }
-
-    /// Returns the number of erasure steps committed to this queue.
-    pub(super) fn erasures(&mut self) -> Result<i64, Error> {
-        let mut find = self.conn.prepare_cached("SELECT value FROM meta WHERE key = 'erasures'")?;
-        Ok(find.query_row([], |row| row.get(0))?)
-    }
 }
 
 /// Returns the sequence number of the next event, and the time at which the newest event was admitted.
 fn load_next_seq(conn: &Connection) -> rusqlite::Result<(i64, UnixMicros)> {
     let newest = "SELECT seq + 1, admitted_at FROM events ORDER BY seq DESC LIMIT 1";
-    let found = conn.query_row(newest, [], |row| Ok((row.get(0)?, UnixMicros(row.get(1)?)))).optional()?;
+    let found = sql::first(conn, newest, [], |row| Ok((row.get(0)?, UnixMicros(row.get(1)?))))?;
     Ok(found.unwrap_or((1, UnixMicros::default())))
 }
 
 /// Returns a number that changes when another connection commits.
 fn data_version(conn: &Connection) -> rusqlite::Result<i64> {
-    conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+    sql::value(conn, "PRAGMA data_version", [])
 }
 
 fn load_recent_ids(conn: &Connection, next_seq: i64) -> Result<RecentIds, Error> {

@@ -103,7 +103,7 @@ impl Fixture {
         for uuid in &changes.missing {
             assert!(self.subscriptions.remove(&**uuid).is_some(), "{uuid} was not reported before");
         }
-        for stored in changes.changed {
+        for stored in changes.subscriptions {
             self.subscriptions.insert(stored.subscription.uuid.to_string(), stored);
         }
         let complete = self.catalog.load().unwrap();
@@ -135,7 +135,7 @@ fn row_is_reported_once_until_it_is_changed_or_invalidated() {
     let (mut catalog, mut digests) = (database.open(), RowDigests::default());
     let mut changed = |digests: &mut RowDigests| -> Vec<String> {
         let changes = catalog.changes(digests).unwrap();
-        changes.changed.iter().map(|stored| stored.subscription.uuid.to_string()).collect()
+        changes.subscriptions.iter().map(|stored| stored.subscription.uuid.to_string()).collect()
     };
     assert_eq!(changed(&mut digests), ["row-0", "row-1", "row-2"]);
     assert!(changed(&mut digests).is_empty());
@@ -154,9 +154,9 @@ fn all_rows_are_reported_after_a_failed_read() {
     let database = Database::new();
     database.add("row-0", "name-0");
     let (mut catalog, mut digests) = (database.open(), RowDigests::default());
-    assert_eq!(catalog.changes(&mut digests).unwrap().changed.len(), 1);
+    assert_eq!(catalog.changes(&mut digests).unwrap().subscriptions.len(), 1);
     database.other.execute_batch("ALTER TABLE webhook_subscriptions RENAME TO aside").unwrap();
     assert!(catalog.changes(&mut digests).is_err());
     database.other.execute_batch("ALTER TABLE aside RENAME TO webhook_subscriptions").unwrap();
-    assert_eq!(catalog.changes(&mut digests).unwrap().changed.len(), 1);
+    assert_eq!(catalog.changes(&mut digests).unwrap().subscriptions.len(), 1);
 }

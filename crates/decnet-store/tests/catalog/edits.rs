@@ -2,7 +2,7 @@
 
 use decnet_core::event::BatchFormat;
 use decnet_core::redact::{EndpointUrl, Secret};
-use decnet_core::settings::{Batch, Settings};
+use decnet_core::settings::{Batch, Change, Settings, SettingsPatch};
 use decnet_core::subscription::{Activity, Problem};
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{Catalog, Create, Error, NewSubscription, Patch, generate_secret};
@@ -144,7 +144,8 @@ fn settings_are_stored_and_deleted_with_the_row() {
     assert_eq!(catalog.find(&uuid).unwrap().settings, settings);
     assert_eq!(catalog.find(&other).unwrap().settings, Settings::default());
     let slower = Settings { rate: "1/h".parse().ok(), ..Settings::default() };
-    catalog.update(&other, &Patch { settings: slower.clone().into(), ..Patch::default() }, LATER).unwrap();
+    let rate = SettingsPatch { rate: Change::To("1/h".parse().unwrap()), ..SettingsPatch::default() };
+    catalog.update(&other, &Patch { settings: rate, ..Patch::default() }, LATER).unwrap();
     let loaded = catalog.load().unwrap().subscriptions;
     let settings_of = |uuid: &str| &loaded.iter().find(|s| *s.subscription.uuid == *uuid).unwrap().settings;
     assert_eq!((settings_of(&uuid), settings_of(&other)), (&settings, &slower));

@@ -252,8 +252,8 @@ fn output_contains_no_secret() {
 fn change_of_any_column_is_detected() {
     let (database, mut catalog, _) = database_with(r#"{"trace": true}"#);
     let mut digests = RowDigests::default();
-    assert_eq!(catalog.changes(&mut digests).unwrap().changed.len(), 1);
-    assert_eq!(catalog.changes(&mut digests).unwrap().changed.len(), 0);
+    assert_eq!(catalog.changes(&mut digests).unwrap().subscriptions.len(), 1);
+    assert_eq!(catalog.changes(&mut digests).unwrap().subscriptions.len(), 0);
     for (column, value) in [
         ("settings", "'{}'".to_owned()),
         ("headers", "'{\"x-a\":\"b\"}'".into()),
@@ -261,7 +261,7 @@ fn change_of_any_column_is_detected() {
         ("old_secrets", format!("'[{{\"secret\":\"{OTHER}\",\"until\":{}}}]'", NOW.0)),
     ] {
         set_extension(&database, column, &value);
-        assert_eq!(catalog.changes(&mut digests).unwrap().changed.len(), 1, "{column}");
+        assert_eq!(catalog.changes(&mut digests).unwrap().subscriptions.len(), 1, "{column}");
     }
 }
 
@@ -335,9 +335,9 @@ fn only_lifting_a_deferral_is_a_change() {
     let mut digests = RowDigests::default();
     catalog.changes(&mut digests).unwrap();
     record_deferral(&mut catalog, &uuid, Deferral::Until(NOW.after(HOUR)));
-    assert!(catalog.changes(&mut digests).unwrap().changed.is_empty());
+    assert!(catalog.changes(&mut digests).unwrap().subscriptions.is_empty());
     catalog.update(&uuid, &Patch { enabled: Some(true), ..Patch::default() }, LATER).unwrap();
-    let changed = catalog.changes(&mut digests).unwrap().changed;
+    let changed = catalog.changes(&mut digests).unwrap().subscriptions;
     assert_eq!((changed[0].deferred_until, changed[0].deferrals_lifted), (None, 1));
 }
 

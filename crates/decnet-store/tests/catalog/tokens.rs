@@ -130,8 +130,8 @@ fn tokens_of_a_newer_program_are_not_used() {
     let mut catalog = database.open();
     let token = catalog.create_token(&named("ci"), NOW).unwrap();
     database.other.execute_batch("UPDATE decnet_api_tokens_schema SET version = 99").unwrap();
-    assert!(matches!(catalog.token(token.id()), Err(Error::NewerTokens { found: 99, .. })));
-    assert!(matches!(catalog.create_token(&named("x"), NOW), Err(Error::NewerTokens { found: 99, .. })));
+    assert!(matches!(catalog.token(token.id()), Err(Error::NewerSchema { found: 99, .. })));
+    assert!(matches!(catalog.create_token(&named("x"), NOW), Err(Error::NewerSchema { found: 99, .. })));
     // Subscriptions are not affected.
     assert!(catalog.rows().unwrap().is_empty() && Catalog::open(&database.path, Create::Never).is_ok());
 }

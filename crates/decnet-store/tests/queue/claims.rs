@@ -103,7 +103,7 @@ async fn held_and_final_deliveries_are_not_claimed() {
 }
 
 #[tokio::test]
-async fn waiting_lists_subscriptions_with_claimable_deliveries() {
+async fn backlogs_list_subscriptions_with_claimable_deliveries() {
     let (_dir, queue, subs) = new_queue::<4>().await;
     admit(&queue, 0..2, subs[0], false).await;
     let retried = admit(&queue, 2..3, subs[1], true).await;

@@ -183,7 +183,7 @@ async fn census_counts_waiting_and_dead_per_subscription() {
     let reader = queue.reader().unwrap();
     let mut census = Census::default();
     while reader.count_some(&mut census).unwrap() {}
-    let found = census.into_counts();
+    let found = census.counts;
     assert_eq!(found.get(&subs[0]), Some(&CensusCounts { waiting: 5, dead: 0 }));
     assert_eq!(found.get(&subs[1]), Some(&CensusCounts { waiting: 1, dead: 2 }));
     assert_eq!(found.get(&subs[2]), None);

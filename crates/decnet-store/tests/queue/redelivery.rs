@@ -95,13 +95,13 @@ async fn unfinished_deliveries_are_not_redelivered() {
     ] {
         let filter = Filter { statuses: statuses.clone(), ..Filter::default() };
         let selected = select(&reader, &filter);
-        assert_eq!((selected.total(), selected.not_final()), expected, "{statuses:?}");
+        assert_eq!((selected.total(), selected.not_final), expected, "{statuses:?}");
     }
     assert_eq!(list(dir.path()).len(), 4, "no delivery was created");
 }
 
 #[tokio::test]
-async fn own_checkpoints_are_not_external_changes() {
+async fn checkpoints_of_the_queue_are_not_external_changes() {
     let (dir, queue, [sub]) = new_queue().await;
     queue.changed_elsewhere().await.unwrap();
     for n in 0..600 {
@@ -133,12 +133,12 @@ async fn filtered_redelivery_excludes_its_own_deliveries() {
         "the selection was cancelled"
     );
     let mut redelivery = select(&reader, &Filter::default());
-    assert_eq!((redelivery.total(), redelivery.not_final()), (450, 50), "only final deliveries");
+    assert_eq!((redelivery.total(), redelivery.not_final), (450, 50), "only final deliveries");
     let made = run_all(&mut redelivery, &mut writer);
     let expected: Vec<_> = all[..450].iter().map(|id| id.plus(1)).collect();
     assert_eq!(made, expected, "in the order of admission");
     let again = select(&reader, &Filter::default());
-    assert_eq!((again.total(), again.not_final(), again.superseded()), (0, 500, 450));
+    assert_eq!((again.total(), again.not_final, again.superseded), (0, 500, 450));
     settle_all(&queue, &made, now(), State::Delivered).await;
     let newest = select(&reader, &Filter { limit: Some(3), ..Filter::default() });
     assert_eq!(newest.total(), 3);
@@ -157,13 +157,13 @@ async fn repeated_redelivery_sends_each_event_once_per_round() {
     for round in 0..4 {
         settle_all(&queue, &waiting, now(), State::Dead { reason: Reason::Refused }).await;
         let mut redelivery = select(&reader, &dead);
-        assert_eq!((redelivery.total(), redelivery.superseded()), (60, 60 * round), "round {round}");
+        assert_eq!((redelivery.total(), redelivery.superseded), (60, 60 * round), "round {round}");
         waiting = run_all(&mut redelivery, &mut writer);
         assert_eq!(waiting.len(), 60);
     }
     settle_all(&queue, &waiting, now(), State::Delivered).await;
     let recovered = select(&reader, &dead);
-    assert_eq!((recovered.total(), recovered.superseded()), (0, 240), "delivered events are not sent again");
+    assert_eq!((recovered.total(), recovered.superseded), (0, 240), "delivered events are not sent again");
 }
 
 #[tokio::test]
@@ -184,7 +184,7 @@ async fn pruned_successful_redelivery_still_supersedes() {
     assert_eq!(left, [(both[0], Some(made[0])), (both[1], Some(made[1]))]);
     assert_eq!(run_all(&mut slow, &mut writer), [], "an earlier selection skips them too");
     let recovered = select(&reader, &dead);
-    assert_eq!((recovered.total(), recovered.superseded()), (0, 2));
+    assert_eq!((recovered.total(), recovered.superseded), (0, 2));
     // Ids that are named explicitly are sent again, once each, and last.
     let mut named = select_ids(&reader, &[both[1], both[1]]).unwrap();
     assert_eq!(run_all(&mut named, &mut writer), [admitted.plus(4)]);
@@ -208,7 +208,7 @@ async fn only_one_delivery_of_an_event_is_redelivered() {
         assert_eq!(made, [last.plus(1)]);
         last = made[0];
         let all = select(&reader, &Filter::default());
-        assert_eq!((all.total(), all.not_final(), all.superseded()), (0, 1, 2 + turn));
+        assert_eq!((all.total(), all.not_final, all.superseded), (0, 1, 2 + turn));
     }
 }
 
@@ -300,12 +300,12 @@ async fn deleted_subscription_gets_no_redelivery() {
     assert!(matches!(Redelivery::of(&gone, &reader, &active), Err(Error::SubscriptionDeleted { .. })));
     let filter = Filter { active: active.clone(), ..Filter::default() };
     let mut selected = select(&reader, &filter);
-    assert_eq!((selected.total(), selected.deleted(), selected.not_final()), (3, 4, 0));
+    assert_eq!((selected.total(), selected.deleted, selected.not_final), (3, 4, 0));
     let mut selected_before = select(&reader, &Filter::default());
     let step = selected_before.step(&mut writer, FAST, &active).unwrap().unwrap();
     assert_eq!((selected_before.total(), step.made.len()), (7, 3), "deleted between selection and step");
     assert_eq!(run_all(&mut selected, &mut writer), [], "already sent again");
     assert_eq!(list(dir.path()).len(), all.len() + 3);
     let of_gone = Filter { subscription: Some("gone".into()), ..filter };
-    assert_eq!((select(&reader, &of_gone).total(), select(&reader, &of_gone).deleted()), (0, 4));
+    assert_eq!((select(&reader, &of_gone).total(), select(&reader, &of_gone).deleted), (0, 4));
 }

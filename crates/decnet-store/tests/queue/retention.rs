@@ -131,7 +131,7 @@ async fn size_limit_removes_delivered_then_dead_never_live() {
 }
 
 #[tokio::test]
-async fn size_limit_removes_the_oldest_parked_deliveries_last() {
+async fn size_limit_removes_parked_deliveries_last_oldest_first() {
     let (dir, queue, subs) = new_queue::<2>().await;
     let all = admit_large(&queue, 0..1200, |n| subs[n % 2]).await;
     let at = now();

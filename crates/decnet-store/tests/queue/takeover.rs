@@ -80,7 +80,8 @@ async fn acknowledged_calls_survive_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     let (mut delivered, mut waiting) = (Vec::new(), Vec::new());
     for round in 0..4 {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        // The running program, even if a build has replaced its file meanwhile.
+        let mut child = Command::new("/proc/self/exe")
             .args(["--exact", "takeover::child_admits_until_it_is_killed", "--nocapture"])
             .env(CHILD, dir.path())
             .stdout(Stdio::piped())

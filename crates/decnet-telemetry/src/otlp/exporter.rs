@@ -1,11 +1,12 @@
 //! The schedule of exports: spans in batches as they arrive, and metrics at an interval.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use decnet_core::limits::{
     EXPORT_INTERVAL, EXPORT_TIMEOUT, FINAL_EXPORT_TIMEOUT, MAX_EXPORT_SPANS, METRICS_EXPORT_INTERVAL,
 };
 use decnet_dispatch::Span;
+use decnet_runtime::log_throttle::LogThrottle;
 use hyper::Uri;
 use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsServiceRequest, ExportMetricsServiceResponse,
@@ -13,7 +14,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::{
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::grpc::{Client, Error};
 use super::{metrics, spans};
@@ -21,7 +22,7 @@ use crate::worker::WorkerView;
 
 pub(super) const EXPORT_SPANS: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 pub(super) const EXPORT_METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
-/// The time without overflow after which a further overflow is logged again.
+/// The minimum time between two log messages about spans that did not fit the buffer.
 const OVERFLOW_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The state of the exporter's thread.
@@ -37,7 +38,9 @@ pub(super) struct Exporter {
     pub(super) timeout: Duration,
     spans_fail: bool,
     metrics_fail: bool,
-    overflow: Overflow,
+    /// The number of spans that did not fit the buffer, as of the last export.
+    overflowed: u64,
+    overflow_log: LogThrottle,
 }
 
 impl Exporter {
@@ -56,12 +59,13 @@ impl Exporter {
             timeout: EXPORT_TIMEOUT,
             spans_fail: false,
             metrics_fail: false,
-            overflow: Overflow::default(),
+            overflowed: 0,
+            overflow_log: LogThrottle::new(OVERFLOW_LOG_INTERVAL),
         }
     }
 
     /// Exports until the worker has ended and everything is exported. A collector that does not answer must not delay the
-    /// end, so an export in progress is then cancelled after [`FINAL_EXPORT_TIMEOUT`].
+    /// shutdown, so an export in progress is then cancelled after [`FINAL_EXPORT_TIMEOUT`].
     pub(super) async fn run(mut self) {
         let mut last = self.last.clone();
         let too_late = async {
@@ -114,8 +118,12 @@ impl Exporter {
         let exported = self.call(EXPORT_SPANS, &spans::request(batch.drain(..))).await;
         let dropped_spans = &self.view.dropped_spans;
         dropped_spans.not_accepted.add(exported.as_ref().map_or(count, rejected));
-        let sum = dropped_spans.buffer_full.get() + dropped_spans.not_accepted.get();
-        self.overflow.record(dropped_spans.buffer_full.get(), Instant::now());
+        let overflowed = dropped_spans.buffer_full.get();
+        let sum = overflowed + dropped_spans.not_accepted.get();
+        self.overflow_log.add(overflowed - std::mem::replace(&mut self.overflowed, overflowed));
+        if let Some(dropped_spans) = self.overflow_log.due(Instant::now()) {
+            tracing::warn!(dropped_spans, "spans arrive faster than they are exported; some are dropped");
+        }
         log_change(&mut self.spans_fail, "spans", exported.err(), self.client.endpoint(), Some(sum));
     }
 
@@ -160,45 +168,4 @@ fn log_change(
 fn without_secrets(endpoint: &Uri) -> String {
     let port = endpoint.port().map_or_else(String::new, |port| format!(":{port}"));
     format!("{}://{}{port}", endpoint.scheme_str().unwrap_or_default(), endpoint.host().unwrap_or_default())
-}
-
-/// The logged state of spans that did not fit the buffer.
-#[derive(Debug, Default)]
-struct Overflow {
-    /// The last known count.
-    known: u64,
-    /// The time at which the count last grew.
-    grew_at: Option<Instant>,
-}
-
-impl Overflow {
-    /// Logs dropped spans once per continuous overflow. Returns whether it logged.
-    fn record(&mut self, buffer_full: u64, now: Instant) -> bool {
-        if std::mem::replace(&mut self.known, buffer_full) == buffer_full {
-            return false;
-        }
-        let is_new = self.grew_at.replace(now).is_none_or(|at| now - at >= OVERFLOW_LOG_INTERVAL);
-        if is_new {
-            tracing::warn!(
-                dropped_spans = buffer_full,
-                "spans arrive faster than they are exported; some are dropped"
-            );
-        }
-        is_new
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_continuous_overflow_is_logged_once() {
-        let (mut overflow, start) = (Overflow::default(), Instant::now());
-        let mut at =
-            |seconds, buffer_full| overflow.record(buffer_full, start + Duration::from_secs(seconds));
-        assert!(!at(0, 0) && at(10, 5));
-        assert!((1..100).all(|n| !at(10 + 10 * n, 5 + n)), "the overflow continues");
-        assert!(!at(1059, 104) && at(1060, 105));
-    }
 }

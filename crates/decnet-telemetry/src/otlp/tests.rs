@@ -317,7 +317,7 @@ async fn spans_do_not_wait_for_a_missing_collector() {
 }
 
 #[tokio::test]
-async fn an_unresponsive_collector_does_not_delay_the_end() {
+async fn an_unresponsive_collector_does_not_delay_the_shutdown() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     let numbers = Numbers::new();

@@ -1,8 +1,8 @@
 //! The command line: the tree of commands and the global flags.
 
-#[cfg(test)]
-mod documented;
 mod groups;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,8 +13,8 @@ use crate::commands::{
     api, backup, bench, bus, check, clock, completions, delivery, docs, erase, explain, init, publish,
     receive, restore, serve, status, subscription, token, watch, webhook,
 };
+use crate::config::Uses;
 use crate::failure::Usage;
-use crate::output::Color;
 
 /// The commands that an agent has. All other commands need the catalog, which is on the master.
 const ON_AGENTS: [&str; 8] = ["bus", "publish", "receive", "watch", "check", "bench", "completions", "docs"];
@@ -32,7 +32,7 @@ Examples:
   decnet status --watch                # the progress of deliveries
   decnet check                         # effective settings and problems
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Times are UTC."
+Exit codes: 0 done, 1 failed, 2 invalid usage or configuration. Times are UTC."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -45,10 +45,10 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// The directory of the catalog and the queue [else DECNET_DATA_DIR, /var/lib/decnet or ~/.decnet]
+    /// The directory of the catalog and the queue [default: DECNET_DATA_DIR, /var/lib/decnet or ~/.decnet]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// The INI file [else DECNET_CONFIG or /etc/decnet/decnet.ini]
+    /// The INI file [default: DECNET_CONFIG or /etc/decnet/decnet.ini]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Log more; twice for everything
@@ -56,7 +56,7 @@ pub(crate) struct Global {
     pub(crate) verbose: u8,
     /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
-    pub(crate) color: Color,
+    pub(crate) color: clap::ColorChoice,
 }
 
 /// The commands, in the order of the [groups].
@@ -103,16 +103,15 @@ impl Cli {
         }
         let matches = groups::grouped(command).try_get_matches_from(arguments)?;
         let refused = matches.subcommand_name().filter(|name| is_agent && !ON_AGENTS.contains(name));
-        refused.map_or(Ok(()), |name| Err(on_the_master_only(name)))?;
+        let refused = refused.map(|name| {
+            Usage::new(format!(
+                "`decnet {name}` runs on the master only, and this host is configured as an agent (DECNET_MODE=agent); on a \
+                 host that is both, set DECNET_DISALLOW_MASTER=false"
+            ))
+        });
+        refused.map_or(Ok(()), Err)?;
         Ok(Self::from_arg_matches(&matches)?)
     }
-}
-
-fn on_the_master_only(name: &str) -> Usage {
-    Usage::new(format!(
-        "`decnet {name}` runs on the master only, and this host is configured as an agent \
-         (DECNET_MODE=agent); on a host that is both, set DECNET_DISALLOW_MASTER=false"
-    ))
 }
 
 /// Returns the file that `--config` names. The path is needed before the arguments are parsed: the file may set the mode, which
@@ -137,7 +136,7 @@ impl Command {
     }
 
     /// Returns whether the command must start a second process that continues in the background.
-    pub(crate) fn is_to_detach(&self) -> bool {
+    pub(crate) fn must_detach(&self) -> bool {
         match self {
             Self::Api(args) => args.detach.is_wanted(),
             Self::Webhook(args) => args.detach.is_wanted(),
@@ -146,148 +145,24 @@ impl Command {
         }
     }
 
-    /// Returns whether the command opens the configured catalog; the demo has its own catalog.
-    pub(crate) fn opens_catalog(&self) -> bool {
+    /// Returns what the command uses of the configuration and of the data.
+    pub(crate) fn uses(&self) -> Uses {
+        let worker = Uses { catalog: true, requests: true, secrets: true, ..Uses::default() };
+        let data = Uses { catalog: true, services_data: true, ..Uses::default() };
         match self {
-            Self::Serve(args) => !args.demo,
-            Self::Api(_) | Self::Webhook(_) => true,
-            _ => self.looks_into_data(),
-        }
-    }
-
-    /// Returns whether the command serves or checks the API, and therefore reads the API's settings.
-    pub(crate) fn serves_api(&self) -> bool {
-        match self {
-            Self::Serve(_) | Self::Api(_) => true,
-            Self::Check(args) => args.asks_about_the_api(),
-            _ => false,
-        }
-    }
-
-    /// Returns whether the command sends requests to receivers, or checks the configuration of commands that do.
-    pub(crate) fn sends(&self) -> bool {
-        match self {
-            Self::Serve(_) | Self::Api(_) | Self::Webhook(_) => true,
-            Self::Check(args) => args.is_about_everything(),
-            Self::Subscription(command) => matches!(command, subscription::Command::Test(_)),
-            _ => false,
-        }
-    }
-
-    /// Returns whether the command uses data that may belong to the services.
-    pub(crate) fn looks_into_data(&self) -> bool {
-        matches!(
-            self,
-            Self::Subscription(_)
-                | Self::Delivery(_)
-                | Self::Status(_)
-                | Self::Explain(_)
-                | Self::Check(_)
-                | Self::Token(_)
-                | Self::Clock(_)
-                | Self::Backup(_)
-                | Self::Restore(_)
-                | Self::Erase(_)
-        )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::documented::words;
-    use super::*;
-
-    fn walk(command: &clap::Command, path: &str, visit: &mut impl FnMut(&str, &clap::Command)) {
-        visit(path, command);
-        for child in command.get_subcommands() {
-            walk(child, &format!("{path} {}", child.get_name()), visit);
-        }
-    }
-
-    #[test]
-    fn command_tree_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn every_command_has_a_description_and_examples() {
-        walk(&Cli::command(), "decnet", &mut |path, command| {
-            assert!(command.get_about().is_some(), "{path} has no description");
-            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(after.starts_with("Examples:\n"), "{path} has no examples");
-            assert!(after.contains(path), "{path} has examples of another command");
-            for argument in command.get_arguments() {
-                assert!(argument.get_help().is_some(), "{path} does not describe {}", argument.get_id());
+            Self::Serve(args) => Uses { catalog: !args.demo, api: true, temporary_data: args.demo, ..worker },
+            Self::Api(_) => Uses { api: true, ..worker },
+            Self::Webhook(_) => worker,
+            Self::Bus(_) => Uses { secrets: true, ..Uses::default() },
+            Self::Check(args) => {
+                let (api, requests) = (args.includes_api(), args.includes_everything());
+                Uses { api, requests, secrets: true, ..data }
             }
-        });
-    }
-
-    #[test]
-    fn every_example_parses() {
-        walk(&Cli::command(), "decnet", &mut |path, command| {
-            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            for line in after.lines() {
-                assert!(line.chars().count() <= 98, "{path}: {line}: help is wrapped at 100 columns");
-            }
-            for line in after.lines().filter(|line| line.starts_with("  decnet ")) {
-                let parsed = Cli::try_parse_from(words(line));
-                assert!(parsed.is_ok(), "{path}: {line}: {}", parsed.unwrap_err());
-                assert!(
-                    words(line).join(" ").len() <= 95,
-                    "{path}: {line}: wrapped, it can no longer be copied"
-                );
-            }
-        });
-    }
-
-    fn help(is_agent: bool) -> String {
-        Cli::parse_as(&["decnet".into(), "--help".into()], is_agent).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn agent_help_omits_the_masters_commands() {
-        let offered = |help: &str, name: &str| {
-            help.lines().any(|line| line.trim_start().starts_with(&format!("{name} ")))
-        };
-        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
-            let name = command.get_name();
-            assert!(offered(&help(false), name), "{name}");
-            assert_eq!(offered(&help(true), name), ON_AGENTS.contains(&name), "{name}");
+            Self::Subscription(subscription::Command::Test(_)) => Uses { requests: true, ..data },
+            Self::Subscription(_) | Self::Delivery(_) | Self::Status(_) | Self::Explain(_) => data,
+            Self::Token(_) | Self::Clock(_) | Self::Backup(_) | Self::Restore(_) | Self::Erase(_) => data,
+            Self::Publish(_) | Self::Receive(_) | Self::Watch(_) | Self::Init(_) => Uses::default(),
+            Self::Bench(_) | Self::Completions(_) | Self::Docs(_) => Uses::default(),
         }
-        assert!(offered(&help(true), "check") && offered(&help(true), "publish"));
-    }
-
-    #[test]
-    fn agent_rejects_the_masters_commands() {
-        let parsed = |name: &str, is_agent| Cli::parse_as(&["decnet".into(), name.into()], is_agent);
-        let refused = parsed("webhook", true).unwrap_err();
-        assert!(
-            refused.is::<Usage>() && refused.to_string().contains("`decnet webhook` runs on the master only")
-        );
-        assert!(parsed("webhook", false).is_ok() && parsed("bus", true).is_ok());
-    }
-
-    #[test]
-    fn every_command_is_listed_once_on_its_own_line() {
-        let help = help(false);
-        let tree = Cli::command();
-        let offered =
-            tree.get_subcommands().filter(|child| !child.is_hide_set()).map(clap::Command::get_name);
-        let offered: Vec<_> = offered.chain(["help"]).collect();
-        let grouped: Vec<_> = groups::GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
-        assert_eq!(grouped, offered, "the groups and the tree differ in commands or order");
-        for name in offered {
-            let lines = help.lines().filter(|line| line.starts_with(&format!("  {name} ")));
-            assert_eq!(lines.map(str::len).filter(|length| *length <= 80).count(), 1, "{name}:\n{help}");
-        }
-        assert!(groups::GROUPS.iter().all(|(title, _)| help.contains(&format!("\n{title}:\n"))), "{help}");
-    }
-
-    #[test]
-    fn config_is_found_before_the_arguments_are_parsed() {
-        let found = |line: &str| config_argument(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
-        assert_eq!(found("decnet --config a.ini check"), Some("a.ini".into()));
-        assert_eq!(found("decnet check --config=b.ini"), Some("b.ini".into()));
-        assert_eq!(found("decnet publish t -- --config x"), None);
     }
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use decnet_store::backup;
 use decnet_store::ownership::directory_of;
+use indicatif::HumanBytes;
 use serde_json::json;
 use tempfile::{Builder, TempDir};
 
-use super::shared::progress::Progress;
+use super::shared::progress;
 use crate::context::Context;
 use crate::failure::Usage;
 use crate::output;
@@ -20,7 +21,6 @@ pub(super) const QUEUE: &str = "queue.db";
 pub(super) const CATALOG: &str = "catalog.db";
 /// The interval at which the progress of a copy is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-const MIB: f64 = 1024.0 * 1024.0;
 
 /// Writes catalog and queue into one file while the services run.
 ///
@@ -41,14 +41,10 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let file = &args.file;
-    if file.as_os_str() == "-" {
-        return Err(
-            Usage::new("a backup cannot be written to stdout; specify a file, such as decnet.tar").into()
-        );
-    }
-    if file.try_exists()? {
-        return Err(Usage::new(format!("{} already exists; specify another file", file.display())).into());
-    }
+    let (is_stdout, shown) = (file.as_os_str() == "-", file.display());
+    let stdout = "a backup cannot be written to stdout; specify a file, such as decnet.tar";
+    anyhow::ensure!(!is_stdout, Usage::new(stdout));
+    anyhow::ensure!(!file.try_exists()?, Usage::new(format!("{shown} already exists; specify another file")));
     let place = directory_of(file);
     let copies = Builder::new().prefix(".decnet-backup-").tempdir_in(place);
     let copies = copies.with_context(|| format!("cannot write to {}", place.display()))?;
@@ -58,7 +54,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         move || pack(&copies, &names, &file)
     });
     let (packed, file) = (packed.await??, file.display().to_string());
-    let what = format!("{file}: {:.1} MiB, contains {}", packed as f64 / MIB, names.join(" and "));
+    let what = format!("{file}: {}, contains {}", HumanBytes(packed), names.join(" and "));
     let json = || output::json(&json!({"file": file, "bytes": packed, "holds": names}));
     output::done(&format!("wrote {what}"), if args.json { json() } else { output::line(&what) })
 }
@@ -86,7 +82,7 @@ async fn copy_all(copies: &TempDir, context: &Context) -> anyhow::Result<Vec<&'s
 /// Copies a database on a blocking thread, so that progress is shown and a signal interrupts the command.
 async fn copy(source: &Path, target: PathBuf, context: &Context) -> anyhow::Result<()> {
     let total = backup::size(source)?;
-    let progress = Progress::new(Some(total / 1024), "KiB");
+    let bar = progress::bar(Some(total / 1024), "KiB");
     let mut copying = tokio::task::spawn_blocking({
         let (source, target) = (source.to_owned(), target.clone());
         move || backup::copy(&source, &target)
@@ -95,7 +91,7 @@ async fn copy(source: &Path, target: PathBuf, context: &Context) -> anyhow::Resu
         tokio::select! {
             done = &mut copying => break done??,
             () = tokio::time::sleep(POLL_INTERVAL) => {
-                progress.set_position(std::fs::metadata(&target).map_or(0, |file| file.len() / 1024));
+                bar.set_position(std::fs::metadata(&target).map_or(0, |file| file.len() / 1024));
             }
             () = context.shutdown.cancelled() => anyhow::bail!("interrupted; no backup was written"),
         }

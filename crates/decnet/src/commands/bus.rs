@@ -8,7 +8,7 @@ use decnet_core::limits::MAX_BUS_CONNECTIONS;
 use decnet_store::ownership::directory_of;
 
 use super::shared::detach::DetachArgs;
-use crate::config::{Bus, read_duration, show_duration};
+use crate::config::{Bus, read_duration_within};
 use crate::context::Context;
 use crate::descriptors;
 use crate::failure::Usage;
@@ -17,6 +17,8 @@ use crate::trust::{Refused, Trust};
 
 /// The shortest heartbeat interval that can be set.
 const MIN_HEARTBEAT: Duration = Duration::from_millis(100);
+/// The longest heartbeat interval that can be set.
+const MAX_HEARTBEAT: Duration = Duration::from_secs(24 * 3600);
 
 /// Runs the event bus alone, on its UNIX socket.
 ///
@@ -36,16 +38,11 @@ pub(crate) struct Args {
     #[arg(short, long)]
     group: Option<String>,
     /// The interval between two heartbeat events
-    #[arg(short = 'H', long, value_name = "DURATION", default_value = "10s", value_parser = heartbeat)]
+    #[arg(short = 'H', long, value_name = "DURATION", default_value = "10s",
+          value_parser = |text: &str| read_duration_within(text, MIN_HEARTBEAT, MAX_HEARTBEAT))]
     heartbeat: Duration,
     #[command(flatten)]
     pub(crate) detach: DetachArgs,
-}
-
-fn heartbeat(text: &str) -> Result<Duration, String> {
-    let heartbeat = read_duration(text)?;
-    let least = show_duration(MIN_HEARTBEAT);
-    if heartbeat < MIN_HEARTBEAT { Err(format!("must be at least {least}")) } else { Ok(heartbeat) }
 }
 
 /// Returns the users whose queues are lossless: root, the user of this process, and the configured users.
@@ -84,7 +81,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     };
     let status = Box::new(|| "serving".to_owned());
     let service = Service { liveness: vec![options.liveness.clone()], status, is_saving: None };
-    descriptors::ensure_for(MAX_BUS_CONNECTIONS);
+    descriptors::allow_connections(MAX_BUS_CONNECTIONS, 0);
     let server = Server::bind(options)?;
     args.detach.leave()?;
     let _reporting = service.report(context.shutdown.clone());

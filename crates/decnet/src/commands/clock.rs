@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::shared::times::show_clock;
 use crate::context::Context;
-use crate::failure::AlreadyReported;
+use crate::failure::Exit;
 use crate::output;
 
 /// Compares the system clock with the time that the queue expects.
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         output::line(&format!("expected time  {}", expected.to_sqlite()))?;
         output::line(&sentence(ahead_seconds, confirmed))?;
     }
-    if confirmed || ahead_seconds.is_none() { Ok(()) } else { Err(AlreadyReported.into()) }
+    if confirmed || ahead_seconds.is_none() { Ok(()) } else { Err(Exit::FAILURE.into()) }
 }
 
 /// Describes the result. The seconds are `None` if the clock agrees.

@@ -35,43 +35,28 @@ enum Page {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     match (args.page, &args.directory) {
-        (Page::Man, Some(directory)) => manual(directory),
+        (Page::Man, Some(directory)) => write_manual(directory)
+            .with_context(|| format!("cannot write the manual to {}", directory.display())),
         (Page::Openapi, _) => output::raw(decnet_api::document_json().as_bytes()),
         (Page::Configuration | Page::Man, _) => output::raw(config::page().as_bytes()),
     }
 }
 
-/// Writes a page for each visible command, such as `decnet-subscription-create.1`.
-fn manual(directory: &Path) -> anyhow::Result<()> {
-    let written = || -> std::io::Result<()> {
-        std::fs::create_dir_all(directory)?;
-        for (name, page) in pages()? {
-            std::fs::write(directory.join(name), page)?;
-        }
-        Ok(())
-    };
-    written().with_context(|| format!("cannot write the manual to {}", directory.display()))
-}
-
-/// Returns file names and contents. Global flags appear only on the page of `decnet`.
-fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
+/// Writes a page for each visible command, such as `decnet-subscription-create.1`. Global flags appear only on the page of
+/// `decnet`.
+fn write_manual(directory: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(directory)?;
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
-    let mut pages = Vec::new();
-    let mut pending = vec![(command, "decnet".to_owned())];
-    while let Some((command, name)) = pending.pop() {
-        let visible = command.get_subcommands().filter(|child| !child.is_hide_set());
-        pending.extend(visible.map(|child| (child.clone(), format!("{name}-{}", child.get_name()))));
-        let man = clap_mangen::Man::new(command.display_name(name.clone()))
-            .title(name.to_uppercase())
-            .manual("decnet")
-            .source(concat!("decnet ", env!("CARGO_PKG_VERSION")));
-        let mut page = Vec::new();
-        man.render(&mut page)?;
-        pages.push((format!("{name}.1"), page));
-    }
-    pages.sort();
-    Ok(pages)
+    write_page(command, directory)
+}
+
+fn write_page(command: clap::Command, directory: &Path) -> std::io::Result<()> {
+    let children: Vec<_> = command.get_subcommands().filter(|child| !child.is_hide_set()).cloned().collect();
+    let name = command.get_display_name().unwrap_or("decnet").to_uppercase();
+    let source = concat!("decnet ", env!("CARGO_PKG_VERSION"));
+    clap_mangen::Man::new(command).title(name).manual("decnet").source(source).generate_to(directory)?;
+    children.into_iter().try_for_each(|child| write_page(child, directory))
 }
 
 #[cfg(test)]
@@ -89,16 +74,21 @@ mod tests {
 
     #[test]
     fn every_command_has_a_page_with_examples() {
-        let pages = pages().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        write_manual(dir.path()).unwrap();
+        let files = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut files: Vec<_> = files.map(|name| name.into_string().unwrap()).collect();
         let mut expected = Vec::new();
         names(&Cli::command(), "decnet", &mut expected);
+        files.sort();
         expected.sort();
-        assert_eq!(
-            pages.iter().map(|(name, _)| name).collect::<Vec<_>>(),
-            expected.iter().collect::<Vec<_>>()
-        );
-        for (name, page) in &pages {
-            let page = String::from_utf8_lossy(page);
+        assert_eq!(files, expected);
+        for name in files {
+            let page = std::fs::read_to_string(dir.path().join(&name)).unwrap();
+            assert!(
+                page.contains(&format!(".TH {} 1", name.trim_end_matches(".1").to_uppercase())),
+                "{page}"
+            );
             for part in [".SH NAME", ".SH SYNOPSIS", "Examples:"] {
                 assert!(page.contains(part), "{name} lacks {part}");
             }

@@ -5,13 +5,11 @@ use std::cell::Cell;
 use decnet_store::queue::{Erased, Erasure, ErasureTarget, Error, ExternalWriter};
 use serde_json::json;
 
-use super::shared::catalog::open_existing;
-use super::shared::progress::Progress;
-use super::shared::{bus_client, confirm};
+use super::shared::{bus_client, confirm, progress};
 use crate::context::Context;
-use crate::failure::AlreadyReported;
 use crate::output;
 use crate::receiver::now;
+use crate::store::open_existing;
 
 /// Erases the payloads of a subscription, or of one event.
 ///
@@ -28,7 +26,7 @@ Examples:
     group = clap::ArgGroup::new("what").required(true)
 )]
 pub(crate) struct Args {
-    /// The subscription: its name or UUID, or the UUID of a deleted one
+    /// The subscription: its name or UUID, or the UUID of a deleted subscription
     #[arg(long, value_name = "NAME", group = "what")]
     subscription: Option<String>,
     /// The event id, for all subscriptions
@@ -47,27 +45,23 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let mut writer = ExternalWriter::open(&context.config.data_dir)?;
-    let what = what(&args, &writer, context)?;
+    let target = target(&args, &writer, context)?;
     if args.dry_run || !args.yes {
         let planned;
-        (writer, planned) = erase(writer, what.clone(), true, context).await?;
+        (writer, planned) = erase(writer, target.clone(), true, context).await?;
         if args.dry_run {
             return print(&args, planned, true, true);
         }
-        let amount = amount(planned);
-        let question = format!("This erases {amount} and cannot be undone. Continue? [y/N] ");
-        let problem =
-            format!("this would erase {amount}; there is no terminal to confirm it on, so pass --yes");
-        confirm::ask(question, problem, "nothing was erased", context).await?;
+        confirm::ask(&format!("erase {}", amount(planned)), "nothing was erased", context).await?;
     }
-    let (mut writer, done) = erase(writer, what, false, context).await?;
+    let (mut writer, done) = erase(writer, target, false, context).await?;
     let shutdown = context.shutdown.clone();
     let cleaning = tokio::task::spawn_blocking(move || writer.clean_up(|| !shutdown.is_cancelled()));
     let is_gone = cleaning.await??;
     output::done(&format!("erased {}", amount(done)), print(&args, done, false, is_gone))
 }
 
-fn what(args: &Args, writer: &ExternalWriter, context: &Context) -> anyhow::Result<ErasureTarget> {
+fn target(args: &Args, writer: &ExternalWriter, context: &Context) -> anyhow::Result<ErasureTarget> {
     let Some(name) = &args.subscription else {
         return Ok(ErasureTarget::Event(args.event_id.clone().unwrap_or_default()));
     };
@@ -86,26 +80,26 @@ fn what(args: &Args, writer: &ExternalWriter, context: &Context) -> anyhow::Resu
 /// The queue cannot be written, or a signal interrupted the erasure. The latter is reported with the amount erased so far.
 async fn erase(
     mut writer: ExternalWriter,
-    what: ErasureTarget,
+    target: ErasureTarget,
     dry_run: bool,
     context: &Context,
 ) -> anyhow::Result<(ExternalWriter, Erased)> {
-    let Some(mut erasure) = Erasure::begin(&writer, what, dry_run)? else {
+    let Some(mut erasure) = Erasure::begin(&writer, target, dry_run)? else {
         return Ok((writer, Erased::default()));
     };
-    let (progress, shutdown) = (Progress::new(None, "deliveries"), context.shutdown.clone());
+    let (bar, shutdown) = (progress::bar(None, "deliveries"), context.shutdown.clone());
     let erase = move || {
         let is_blocked = Cell::new(false);
         let keep_going = |done: &Erased, error: Option<&Error>| {
-            progress.set_position(done.deliveries);
+            bar.set_position(done.deliveries);
             if let (Some(error), false) = (error, is_blocked.replace(error.is_some())) {
                 let error = anyhow::Error::new(error.clone());
-                output::say(&format!("decnet: warning: {error:#}; retrying"));
+                output::warn(&format!("{error:#}; retrying"));
             }
             !shutdown.is_cancelled()
         };
         let result = erasure.run(&mut writer, now, keep_going);
-        drop(progress);
+        drop(bar);
         (writer, *erasure.done(), result)
     };
     let (writer, done, result) = tokio::task::spawn_blocking(erase).await?;
@@ -113,15 +107,13 @@ async fn erase(
     if !dry_run {
         bus_client::signal_change(&context.config).await;
     }
-    if !result? {
-        output::say(&if dry_run {
-            "interrupted; nothing was erased".to_owned()
-        } else {
-            format!("interrupted; erased only {}; run the command again for the rest", amount(done))
-        });
-        return Err(AlreadyReported.into());
+    match result? {
+        true => Ok((writer, done)),
+        false if dry_run => anyhow::bail!("interrupted; nothing was erased"),
+        false => {
+            anyhow::bail!("interrupted; erased only {}; run the command again for the rest", amount(done))
+        }
     }
-    Ok((writer, done))
 }
 
 fn amount(erased: Erased) -> String {
@@ -132,8 +124,9 @@ fn amount(erased: Erased) -> String {
 
 fn print(args: &Args, erased: Erased, dry_run: bool, is_gone: bool) -> anyhow::Result<()> {
     if !is_gone {
-        output::say(
-            "decnet: warning: the erased data is still on the disk: the command was interrupted, or a reader holds the queue's write-ahead log open; run it again",
+        output::warn(
+            "the erased data is still on the disk: the command was interrupted, or a reader holds the queue's write-ahead log \
+             open; run it again",
         );
     }
     if args.json {
@@ -151,7 +144,7 @@ fn print(args: &Args, erased: Erased, dry_run: bool, is_gone: bool) -> anyhow::R
     output::line(&format!("{verb} {}", amount(erased)))?;
     if erased.shared > 0 {
         let shared = output::pluralize(erased.shared, "body", "bodies");
-        output::say(&format!(
+        output::note(&format!(
             "{shared} kept, because other subscriptions still wait for them; erase again once they are delivered"
         ));
     }

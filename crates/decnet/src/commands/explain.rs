@@ -2,12 +2,11 @@
 
 use decnet_core::explain::ExplanationStep;
 use decnet_store::explain::{EventQuery, ExplainedEvent, explain};
-use decnet_store::queue::{Error, Reader};
 use serde_json::json;
 
-use super::shared::catalog::open_existing;
 use crate::context::Context;
 use crate::output::{self, Paint, Text};
+use crate::store::{open_existing, queue_if_exists};
 
 /// Explains why an event was or was not delivered to a subscription.
 ///
@@ -37,11 +36,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let row = open_existing(&context.config)?.find(&args.subscription)?;
-    let reader = match Reader::open(&context.config.data_dir) {
-        Ok(reader) => Some(reader),
-        Err(Error::NoQueue { .. }) => None,
-        Err(error) => return Err(error.into()),
-    };
+    let reader = queue_if_exists(&context.config)?;
     let asked = match (&args.event_id, &args.topic) {
         (Some(id), _) => EventQuery::Id(id),
         (None, topic) => EventQuery::Topic(topic.as_deref().unwrap_or_default()),

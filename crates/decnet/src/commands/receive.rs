@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::IsTerminal as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -18,7 +18,7 @@ use crate::config::read_duration;
 use crate::context::Context;
 use crate::json_text;
 use crate::output::{self, Paint, Text};
-use crate::receiver::{Options, Origin, Received, Receiver};
+use crate::receiver::{self, Options, Origin, Received};
 
 /// The number of requests that may wait to be printed. Beyond it, responses are delayed.
 const MAX_UNPRINTED: usize = 1024;
@@ -66,13 +66,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let key = args.secret.read()?.map(|secret| SigningKey::new(&secret));
     let options = Options { key, status: args.status, delay: args.delay };
     let address = SocketAddr::new(args.host, args.port);
-    let receiver = Receiver::bind(address, options).await.map_err(|error| {
+    let listener = TcpListener::bind(address).map_err(|error| {
         anyhow::anyhow!("cannot listen on {address}: {error}; --port 0 selects a free port")
     })?;
-    output::say(&format!("receiving on http://{}/, Ctrl-C to stop", receiver.address()?));
+    output::note(&format!("receiving on http://{}/, Ctrl-C to stop", listener.local_addr()?));
     let (received, mut requests) = mpsc::channel(MAX_UNPRINTED);
     let stop = context.shutdown.child_token();
-    let serving = tokio::spawn(receiver.run(received, stop.clone()));
+    let serving = tokio::spawn(receiver::run(listener, options, received, stop.clone()));
     let (mut tally, with_body) = (Tally::default(), std::io::stdout().is_terminal());
     let printed = async {
         while args.count.is_none_or(|count| tally.all() < count)
@@ -90,12 +90,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let printed = printed.await;
     requests.close();
     stop.cancel();
-    serving.await.context("the receiver panicked")?;
-    output::say(&tally.to_string());
+    serving.await.context("the receiver panicked")??;
+    output::note(&tally.to_string());
     printed
 }
 
-/// The number of requests by origin.
+/// The number of requests by result of the signature check.
 #[derive(Debug, Default)]
 struct Tally {
     verified: u64,

@@ -12,10 +12,10 @@ use serde_json::json;
 use tempfile::{Builder, NamedTempFile};
 
 use super::backup::{CATALOG, QUEUE};
-use super::shared::catalog::create_data_dir;
 use crate::context::Context;
 use crate::failure::Usage;
 use crate::output;
+use crate::store::create_data_dir;
 
 /// Restores a backup into an empty data directory.
 ///
@@ -52,20 +52,16 @@ struct PartFile {
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let dir = &context.config.data_dir;
-    if args.file.as_os_str() == "-" {
-        return Err(Usage::new(
-            "a backup cannot be read from stdin; specify the file that `decnet backup` wrote",
-        )
-        .into());
-    }
+    let stdin = "a backup cannot be read from stdin; specify the file that `decnet backup` wrote";
+    anyhow::ensure!(args.file.as_os_str() != "-", Usage::new(stdin));
     args.file.metadata().with_context(|| format!("cannot read {}", args.file.display()))?;
     create_data_dir(dir)?;
     let lock = queue::Lease::acquire(dir)?;
     let catalog = context.config.database.path()?.to_owned();
     let keep_catalog = is_elsewhere(&catalog, dir)?;
-    let mut parts = vec![Part::beside(QUEUE, dir.join(QUEUE))?];
+    let mut parts = vec![Part::create(QUEUE, dir.join(QUEUE))?];
     if !keep_catalog {
-        parts.push(Part::beside(CATALOG, catalog.clone())?);
+        parts.push(Part::create(CATALOG, catalog.clone())?);
     }
     let found = read(&args.file, &parts, keep_catalog.then_some(CATALOG), context).await;
     let found = found.with_context(|| format!("cannot restore {}", args.file.display()))?;
@@ -105,7 +101,7 @@ fn print(
 
 impl Part {
     /// Creates the temporary file next to `target`. Fails if `target` exists.
-    fn beside(name: &'static str, target: PathBuf) -> anyhow::Result<Self> {
+    fn create(name: &'static str, target: PathBuf) -> anyhow::Result<Self> {
         ensure_absent(&target)?;
         let place = directory_of(&target);
         let file = Builder::new().prefix(".decnet-restore-").tempfile_in(place);

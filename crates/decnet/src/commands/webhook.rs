@@ -1,8 +1,8 @@
 //! `decnet webhook`: the webhook worker alone.
 
-use super::shared::catalog::create_data_dir;
 use super::shared::detach::DetachArgs;
 use crate::context::Context;
+use crate::store::create_data_dir;
 use crate::worker::Prepared;
 
 /// Runs the webhook worker alone, without bus and API.
@@ -25,7 +25,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let config = &context.config;
     create_data_dir(&config.data_dir)?;
     let socket = config.bus.enabled.then(|| config.bus.path().to_owned());
-    let prepared = Prepared::open(config, socket.as_deref(), &[], 0)?;
+    let prepared = Prepared::open(config, socket.as_deref(), 0)?;
     args.detach.leave()?;
     let _reporting = prepared.service().report(context.shutdown.clone());
     prepared.run(context.shutdown.clone()).await

@@ -16,7 +16,7 @@ const CREDENTIAL: &str = "decnet-jwt-secret";
 /// The largest accepted secret file, in bytes. A larger file indicates a wrong path.
 const MAX_SECRET_FILE_BYTES: u64 = 4096;
 
-/// Access to the HTTP API, besides the tokens in the catalog.
+/// Access to the HTTP API in addition to the tokens in the catalog.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Access {
     /// The key that signs DECNET's sessions, if they are accepted.

@@ -10,11 +10,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use decnet_store::catalog::{Catalog, Create, Error};
-use decnet_store::ownership::directory_of;
 
 use super::database::{CATALOG, Database};
-use super::{Found, Inputs, keys};
-use crate::trust::{Given, Refused};
+use super::{Found, Inputs, keys, relative_problem};
+use crate::trust::Given;
 
 impl Found {
     /// Selects the catalog file, for a command that opens it.
@@ -24,31 +23,35 @@ impl Found {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(crate) fn settle_catalog(&mut self, inputs: &Inputs) -> anyhow::Result<()> {
+    pub(crate) fn select_catalog(&mut self, inputs: &Inputs) -> anyhow::Result<()> {
         let Database::Sqlite(path) = &self.config.database else { return Ok(()) };
         if !self.config.is_database_default {
-            self.check_relative(&path.clone());
+            let name = keys::DB_URL.info.name;
+            let source =
+                self.settings.iter().find(|setting| setting.name == name).map_or("", |found| &*found.source);
+            let check = |path: &Path| self.trust.check_file(&inputs.working_dir.join(path));
+            self.problems.extend(relative_problem(name, source, path, check));
             return Ok(());
         }
-        let (ours, beside) = (path.clone(), inputs.working_dir.join(CATALOG));
+        let (configured, local) = (path.clone(), inputs.working_dir.join(CATALOG));
         let examined = |path: &Path, found: io::Result<Option<Metadata>>| {
             found.with_context(|| format!("{} cannot be examined", path.display()))
         };
-        let there = match metadata(&beside) {
+        let local_metadata = match metadata(&local) {
             // The user cannot use anything in a working directory without search permission.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => None,
-            found => examined(&beside, found)?,
+            found => examined(&local, found)?,
         };
-        let Some(there) = there else { return Ok(()) };
-        match examined(&ours, metadata(&ours))? {
-            None => self.adopt(beside),
-            Some(found) if is_same(&found, &there) => Ok(()),
+        let Some(local_metadata) = local_metadata else { return Ok(()) };
+        match examined(&configured, metadata(&configured))? {
+            None => self.adopt(local),
+            Some(found) if is_same(&found, &local_metadata) => Ok(()),
             Some(_) => {
                 self.warnings.push(format!(
                     "there are two catalogs: {} is used, and {} in the working directory is not; set DECNET_DB_URL to \
                      choose a catalog",
-                    ours.display(),
-                    beside.display()
+                    configured.display(),
+                    local.display()
                 ));
                 Ok(())
             }
@@ -81,27 +84,6 @@ impl Found {
             Err(error) => return Err(error.into()),
         }
         Ok(())
-    }
-
-    /// Checks a relative path in `DECNET_DB_URL`, which depends on the working directory.
-    fn check_relative(&mut self, path: &Path) {
-        if path.is_absolute() {
-            return;
-        }
-        let refused = match self.trust.open(path, Given::Named) {
-            Err(Refused::Io(error)) if error.kind() == ErrorKind::NotFound => {
-                self.trust.check_directory(directory_of(path)).err()
-            }
-            opened => opened.err(),
-        };
-        if let Some(Refused::Untrusted(why)) = refused {
-            let name = keys::DB_URL.info.name;
-            self.problems.push(format!(
-                "{name} names {} in the working directory, which cannot be used: {why}; write an absolute path if this file is \
-                 intended",
-                path.display()
-            ));
-        }
     }
 
     /// Updates the listed settings to show the selected file.

@@ -5,23 +5,27 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use super::home::OURS;
+use super::home::DIRECTORY_NAME;
 use crate::trust::Trust;
 
-const SYSTEM_DIR: &str = "/var/lib/decnet";
+/// The data directory of this host's services.
+pub(crate) const SERVICES_DATA_DIR: &str = "/var/lib/decnet";
 /// Permission bits of group and others.
 const OTHERS: u32 = 0o077;
 
 /// Returns `/var/lib/decnet` if it is writable, else `~/.decnet`.
-pub(crate) fn fallback(home: &Path) -> PathBuf {
-    let is_writable =
-        of_services().is_dir() && access(SYSTEM_DIR, Access::WRITE_OK | Access::EXEC_OK).is_ok();
-    if is_writable { SYSTEM_DIR.into() } else { home.join(OURS) }
+pub(super) fn fallback(home: &Path) -> PathBuf {
+    let services = Path::new(SERVICES_DATA_DIR);
+    let is_writable = services.is_dir() && access(services, Access::WRITE_OK | Access::EXEC_OK).is_ok();
+    if is_writable { services.to_owned() } else { home.join(DIRECTORY_NAME) }
 }
 
-/// Returns the data directory of this host's services.
-pub(crate) fn of_services() -> &'static Path {
-    Path::new(SYSTEM_DIR)
+/// Returns a warning if the default data directory is not that of the services because this user cannot write there.
+pub(super) fn fallback_warning(fallback: &Path) -> Option<String> {
+    let (services, shown) = (SERVICES_DATA_DIR, fallback.display());
+    (fallback != services && Path::new(services).is_dir()).then(|| {
+        format!("this user may not access {services}, so {shown} is used; run with sudo to use the services' directory")
+    })
 }
 
 /// Returns a warning if other users can read a data directory, or if it belongs to another user.

@@ -1,7 +1,10 @@
 //! The configuration together with all problems and warnings found in it.
 
+use serde::Serialize;
+
+use super::keys::{self, Disclosure, Info};
 use super::layers::Layers;
-use super::{Config, Inputs, Setting, data_dir, show};
+use super::{Config, Inputs, data_dir, database, types};
 use crate::trust::Trust;
 
 /// The configuration, valid or not. Invalid values are replaced by their defaults.
@@ -14,39 +17,18 @@ pub(crate) struct Found {
     pub(crate) problems: Vec<String>,
     /// Messages that do not prevent a start.
     pub(crate) warnings: Vec<String>,
-    /// Warnings about the services' settings files that this command cannot use.
-    closed: Vec<String>,
-    /// Variables that name a proxy, with their sources.
-    proxies: Vec<String>,
-    /// Warnings about secrets in the INI file that other users can read.
-    exposed: Vec<String>,
     /// The users whose files are trusted.
     pub(super) trust: Trust,
 }
 
-impl Found {
-    /// Warns about settings that only the services use: this command may work on other files than the services.
-    pub(crate) fn warn_of_closed_files(&mut self) {
-        self.warnings.append(&mut self.closed);
-    }
-
-    /// Warns about secrets in the INI file and data directories that other users can read.
-    pub(crate) fn warn_of_exposure(&mut self) {
-        self.warnings.append(&mut self.exposed);
-        self.warnings.extend(data_dir::exposure(&self.config.data_dir, &self.trust));
-    }
-
-    /// Warns about proxy variables, which requests ignore. Omits the URLs, which may contain passwords.
-    pub(crate) fn warn_of_proxies(&mut self) {
-        if self.proxies.is_empty() {
-            return;
-        }
-        let (names, verb) = (self.proxies.join(", "), if self.proxies.len() == 1 { "is" } else { "are" });
-        self.warnings.push(format!(
-            "{names} {verb} set and ignored: requests go directly to their receivers, which a firewall may block"
-        ));
-        self.proxies.clear();
-    }
+/// An effective setting, without secrets.
+#[derive(Debug, Serialize)]
+pub(crate) struct Setting {
+    pub(crate) name: &'static str,
+    /// The effective value; empty if nothing is set.
+    pub(crate) value: String,
+    /// The source: `default`, `environment`, a file and line, and so on.
+    pub(crate) source: String,
 }
 
 /// Reads the whole configuration and collects all problems.
@@ -54,8 +36,27 @@ pub(crate) fn find(inputs: &Inputs) -> Found {
     let mut layers = Layers::gather(inputs);
     let config = Config::read(&mut layers, inputs);
     config.check(&mut layers, &inputs.working_dir);
-    let settings = show::settings(&layers, &config);
-    let Layers { problems, warnings, closed, exposed, proxies, trust, .. } = layers;
-    let proxies = proxies.iter().map(|(name, source)| format!("{name} ({source})")).collect();
-    Found { config, settings, problems, warnings, closed, exposed, proxies, trust }
+    let settings = keys::ALL.iter().map(|info| setting(info, &layers, &config)).collect();
+    let Layers { problems, mut warnings, exposed, trust, .. } = layers;
+    if inputs.uses.services_data && config.is_data_dir_default {
+        warnings.extend(data_dir::fallback_warning(&config.data_dir));
+    }
+    if inputs.uses.secrets && !(inputs.uses.temporary_data && config.is_data_dir_default) {
+        warnings.extend(exposed.into_iter().chain(data_dir::exposure(&config.data_dir, &trust)));
+    }
+    Found { config, settings, problems, warnings, trust }
+}
+
+fn setting(info: &'static Info, layers: &Layers, config: &Config) -> Setting {
+    let value = match (layers.text(info.name), info.disclosure) {
+        (Some(_), Disclosure::Never) => "[secret]".into(),
+        (Some(text), Disclosure::WithoutPassword) => database::redact_url(text),
+        (Some(text), Disclosure::Host) => types::without_secrets(text),
+        (Some(text), Disclosure::Whole) => text.into(),
+        (None, _) if info.name == keys::DATA_DIR.info.name => config.data_dir.display().to_string(),
+        (None, _) if info.name == keys::BUS_SOCKET.info.name => config.bus.path().display().to_string(),
+        (None, _) if info.name == keys::DB_URL.info.name => config.database.to_string(),
+        (None, _) => info.default.into(),
+    };
+    Setting { name: info.name, value, source: layers.source(info.name).into() }
 }

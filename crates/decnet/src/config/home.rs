@@ -10,8 +10,8 @@ use super::Inputs;
 use super::layers::Layers;
 use crate::trust::Trust;
 
-/// The name of our directory in a home directory.
-pub(super) const OURS: &str = ".decnet";
+/// The name of this program's directory in a home directory.
+pub(super) const DIRECTORY_NAME: &str = ".decnet";
 
 /// A home directory to which no other user can write.
 #[derive(Default)]
@@ -35,7 +35,7 @@ impl Home {
         };
         match listed().filter(|path| self::distrust(path, &inputs.trust).is_none()) {
             Some(path) => {
-                let instead = path.join(OURS);
+                let instead = path.join(DIRECTORY_NAME);
                 let warning = named.map(|_| format!("{distrust}; using {} instead", instead.display()));
                 Self { path, warning, ..Self::default() }
             }
@@ -52,14 +52,14 @@ impl Home {
 
     /// Reports the warning or problem if one of these paths is in the home.
     pub(super) fn report<'a>(self, paths: impl IntoIterator<Item = Option<&'a Path>>, layers: &mut Layers) {
-        if paths.into_iter().flatten().any(|path| path.starts_with(self.path.join(OURS))) {
+        if paths.into_iter().flatten().any(|path| path.starts_with(self.path.join(DIRECTORY_NAME))) {
             layers.warnings.extend(self.warning);
             layers.problems.extend(self.problem);
         }
     }
 }
 
-/// Returns the reason why our directory in this home must not be used, if any.
+/// Returns the reason why the directory in this home must not be used, if any.
 fn distrust(home: &Path, trust: &Trust) -> Option<String> {
-    trust.check_directory(&home.join(OURS)).err().map(|refused| refused.to_string())
+    trust.check_directory(&home.join(DIRECTORY_NAME)).err().map(|refused| refused.to_string())
 }

@@ -22,7 +22,7 @@ pub(crate) struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Offers the value as that of the setting `name`. `%%` is an escaped `%`, as in the dialect.
+    /// Adds the value as the value of the setting `name`. `%%` is an escaped `%`, as in `configparser`.
     fn offer(&self, layers: &mut Layers, path: &str, name: &str) {
         layers.offer_from_ini(name, &self.value.replace("%%", "%"), &format!("{path}:{}", self.line));
     }
@@ -53,7 +53,7 @@ fn without_comment(line: &str) -> &str {
     line[..end.unwrap_or(line.len())].trim()
 }
 
-/// Offers the file's settings to the layers: first `[decnet]`, which may set the mode, then the section of that mode, then
+/// Adds the file's settings to the layers: first `[decnet]`, which may set the mode, then the section of that mode, then
 /// the other sections.
 pub(crate) fn offer(layers: &mut Layers, path: &str, text: &str) {
     let (entries, bad) = parse(text);
@@ -69,7 +69,7 @@ pub(crate) fn offer(layers: &mut Layers, path: &str, text: &str) {
     entries.iter().for_each(|entry| offer_domain(layers, path, entry));
 }
 
-/// Offers the settings of a section whose keys name them: `foo-bar` is `DECNET_FOO_BAR`.
+/// Adds the settings of a section whose keys name them: `foo-bar` is `DECNET_FOO_BAR`.
 fn offer_section(layers: &mut Layers, path: &str, entries: &[Entry<'_>], section: &str) {
     for entry in entries.iter().filter(|entry| entry.section == section) {
         let name = format!("{PREFIX}{}", entry.key.replace('-', "_").to_ascii_uppercase());
@@ -77,7 +77,7 @@ fn offer_section(layers: &mut Layers, path: &str, entries: &[Entry<'_>], section
     }
 }
 
-/// Offers a setting that has a key in a section of its own. Warns about unknown keys that would be silently ignored.
+/// Adds a setting that has a key in a section of its own. Warns about unknown keys that would be silently ignored.
 fn offer_domain(layers: &mut Layers, path: &str, entry: &Entry<'_>) {
     let Entry { section, key, line, .. } = entry;
     if let Some(info) = keys::ALL.iter().find(|info| info.ini == Some((section, key))) {

@@ -190,9 +190,9 @@ keys! {
         }
         BUS_LOSSLESS_USERS: Vec<String>, |text| types::list(text, types::text) => {
             name: "DECNET_BUS_LOSSLESS_USERS", form: "names or uids of local users, separated by commas",
-            meaning: "The users whose workers may have lossless queues, besides root and the user of the bus. The bus \
-                     applies backpressure to publishers for such a queue and keeps its events while the worker is \
-                     disconnected.",
+            meaning: "The users whose workers may have lossless queues, in addition to root and the user of the bus. \
+                     The bus applies backpressure to publishers for such a queue and keeps its events while the worker \
+                     is disconnected.",
             reason: "Name the user of `decnet webhook` if it is neither root nor the user of the bus. A worker that is \
                      refused a lossless queue uses one that can lose events, and reports that it is degraded.",
             ini: Some(("bus", "lossless-users")),
@@ -284,7 +284,7 @@ keys! {
         TOTAL_CONCURRENCY: usize, |text| types::integer(text, 1, 65_536) => {
             name: "DECNET_WEBHOOK_TOTAL_CONCURRENCY", default: "256",
             form: "a whole number, 1 to 65536",
-            meaning: "The maximum number of requests in flight over all subscriptions, shared fairly. A single busy \
+            meaning: "The maximum number of requests in flight across all subscriptions, shared fairly. A single busy \
                      subscription gets about a third of them, or a fifth while its receiver takes a second or more to \
                      answer.",
             reason: "Raise it for hundreds of slow receivers, together with the limit on open files.",
@@ -359,8 +359,8 @@ keys! {
         }
         METRICS_HOSTS: Vec<String>, |text| types::list(text, types::host_name) => {
             name: "DECNET_METRICS_HOSTS", form: "host names separated by commas",
-            meaning: "Host names that a request to `DECNET_METRICS_LISTEN` may carry, besides addresses, `localhost` \
-                     and this host's own names. A request with another name in its `Host` header is answered `421`.",
+            meaning: "Host names that a request to `DECNET_METRICS_LISTEN` may carry, in addition to addresses, \
+                     `localhost` and this host's own names. A request with another name in its `Host` header is answered with `421`.",
             reason: "Add the name that Prometheus on another host uses for this host. The check protects against DNS \
                      rebinding by web pages.",
         }
@@ -387,7 +387,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique_and_ours() {
+    fn names_are_unique_and_start_with_decnet() {
         for info in ALL {
             assert!(info.name.starts_with("DECNET_"), "{}", info.name);
             assert_eq!(ALL.iter().filter(|other| other.name == info.name).count(), 1, "{}", info.name);

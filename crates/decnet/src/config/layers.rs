@@ -12,7 +12,7 @@ use super::dotenv::{self, Dialect, Entry};
 use super::keys::{self, Disclosure, Info, Key};
 use super::types::boolean;
 use super::{ini, services};
-use crate::trust::{Given, Refused, Text, Trust, Untrusted};
+use crate::trust::{Given, Refused, Text, Trust};
 
 /// The prefix of names that only this program uses: an unknown name is an error.
 const OWN_PREFIX: &str = "DECNET_WEBHOOK_";
@@ -23,7 +23,7 @@ pub(super) const ARGUMENT: &str = "argument";
 /// The path that means "no INI file". Its owner and mode do not matter, since nothing is read.
 const NO_INI: &str = "/dev/null";
 /// Files in the working directory, in descending precedence.
-const DOTENV_FILES: [&str; 2] = [".env.local", ".env"];
+pub(super) const DOTENV_FILES: [&str; 2] = [".env.local", ".env"];
 
 /// Variables, in upper or lower case, that set a proxy for other programs. This program ignores them.
 const PROXIES: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
@@ -42,10 +42,29 @@ pub(crate) struct Inputs {
     pub(crate) units: Vec<PathBuf>,
     /// The directory of `.env.local` and `.env`.
     pub(crate) working_dir: PathBuf,
-    /// Whether the command serves or checks the API. Other commands do not read its secret and its origins.
-    pub(crate) serves_api: bool,
+    /// What the command uses.
+    pub(crate) uses: Uses,
     /// The users whose files are trusted.
     pub(crate) trust: Trust,
+}
+
+/// What a command uses, which determines what is read and what causes a warning.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Uses {
+    /// Whether the command opens the configured catalog.
+    pub(crate) catalog: bool,
+    /// Whether the command serves or checks the API. Other commands do not read its secret and its origins.
+    pub(crate) api: bool,
+    /// Whether the command sends requests to receivers, or checks commands that do. Requests ignore proxy variables, which
+    /// therefore cause a warning.
+    pub(crate) requests: bool,
+    /// Whether the command works on data that may belong to the services. If their settings files cannot be used, there is a
+    /// warning: the command may work on other data than the services.
+    pub(crate) services_data: bool,
+    /// Whether secrets that other users can read cause a warning.
+    pub(crate) secrets: bool,
+    /// Whether the data directory is temporary if none is configured.
+    pub(crate) temporary_data: bool,
 }
 
 /// The value of every name and its source, from the source with the highest precedence, and the problems found.
@@ -54,10 +73,8 @@ pub(crate) struct Layers {
     values: BTreeMap<String, (String, String)>,
     pub(crate) problems: Vec<String>,
     pub(crate) warnings: Vec<String>,
-    /// Warnings about the services' settings files that this command cannot use.
-    pub(crate) closed: Vec<String>,
-    /// Variables that name a proxy, with their sources. Their values may contain passwords.
-    pub(crate) proxies: BTreeMap<String, String>,
+    /// Variables that name a proxy, each with its source. Their values may contain passwords.
+    proxies: BTreeMap<String, String>,
     /// Warnings about secrets in the INI file that other users can read.
     pub(crate) exposed: Vec<String>,
     /// The other users who can read the INI file.
@@ -78,12 +95,15 @@ impl Layers {
         for (name, value) in &inputs.environment {
             layers.offer(name, value, "environment");
         }
-        layers.offer_units(&inputs.units);
+        layers.offer_units(&inputs.units, inputs.uses.services_data);
         layers.offer_ini();
         for file in DOTENV_FILES {
             layers.offer_dotenv(&inputs.working_dir.join(file), is_service(inputs));
         }
         layers.find_unknown();
+        if inputs.uses.requests {
+            layers.warn_of_proxies();
+        }
         layers
     }
 
@@ -139,7 +159,7 @@ impl Layers {
 
     /// Parses a setting that has a default.
     pub(crate) fn read<T>(&mut self, key: &Key<T>) -> T {
-        self.find(key).unwrap_or_else(|| (key.read)(key.info.default).expect("a test reads every default"))
+        self.find(key).unwrap_or_else(|| (key.read)(key.info.default).expect("a test parses every default"))
     }
 
     /// Parses a flag. DECNET reads each text as one of the two values, so there is a warning if it is neither.
@@ -170,45 +190,44 @@ impl Layers {
             Err(error) if named.is_some() => {
                 self.problems.push(format!("cannot use {}: {error}", path.display()));
             }
-            Err(Refused::Untrusted(why)) => self.ignored(path, &why),
-            Err(Refused::Io(error)) => self.unread(path, &error),
+            Err(refused) => self.warn_of_unused(path, &refused),
         }
     }
 
-    /// Offers the settings of the units. As in systemd, `EnvironmentFile=` has precedence over `Environment=`.
-    fn offer_units(&mut self, units: &[PathBuf]) {
+    /// Adds the settings of the units. As in systemd, `EnvironmentFile=` has precedence over `Environment=`. With `warns`,
+    /// a file that cannot be used causes a warning.
+    fn offer_units(&mut self, units: &[PathBuf], warns: bool) {
         let read = |path: &PathBuf| Some((path.clone(), std::fs::read_to_string(path).ok()?));
         let units: Vec<_> = units.iter().filter_map(read).collect();
         for path in services::files(&units) {
             let (shown, unused) = (path.display(), "its settings for the services are not used here");
-            match self.trust.read(path, Given::Named, MAX_SETTINGS_FILE_BYTES) {
-                Ok(Text { text, .. }) => self.offer_lines(path, &text, Dialect::Systemd),
-                Err(Refused::Io(error)) if error.kind() == ErrorKind::NotFound => {}
-                Err(Refused::Io(error)) => {
-                    self.closed.push(format!("{shown} cannot be read: {error}; {unused}; use sudo"));
+            let unusable = match self.trust.read(path, Given::Named, MAX_SETTINGS_FILE_BYTES) {
+                Ok(Text { text, .. }) => {
+                    self.offer_lines(path, &text, Dialect::Systemd);
+                    continue;
                 }
-                Err(Refused::Untrusted(why)) => {
-                    self.closed.push(format!("ignoring {shown}: {why}; {unused}"));
-                }
-            }
+                Err(Refused::Io(error)) if error.kind() == ErrorKind::NotFound => continue,
+                Err(Refused::Io(error)) => format!("{shown} cannot be read: {error}; {unused}; use sudo"),
+                Err(Refused::Untrusted(why)) => format!("ignoring {shown}: {why}; {unused}"),
+            };
+            self.warnings.extend(warns.then_some(unusable));
         }
         for (unit, line, name, value) in services::variables(&units) {
             self.offer(name, value, &format!("{}:{line}", unit.display()));
         }
     }
 
-    /// Offers the settings of a `.env` file. A service need not be able to read it: systemd has done so.
+    /// Adds the settings of a `.env` file. There is no warning if a service may not read the file: systemd has read it.
     fn offer_dotenv(&mut self, path: &Path, is_service: bool) {
         match self.trust.read(path, Given::Found, MAX_SETTINGS_FILE_BYTES) {
             Ok(Text { text, .. }) => self.offer_lines(path, &text, Dialect::Python),
-            Err(Refused::Untrusted(why)) => self.ignored(path, &why),
             Err(Refused::Io(error))
                 if error.kind() == ErrorKind::PermissionDenied && (is_service || is_hidden(path)) => {}
-            Err(Refused::Io(error)) => self.unread(path, &error),
+            Err(refused) => self.warn_of_unused(path, &refused),
         }
     }
 
-    /// Offers the settings of a file's lines. If a name is repeated, its last value counts, as in systemd and python-dotenv.
+    /// Adds the settings in the lines of a file. If a name is repeated, its last value is used, as in systemd and python-dotenv.
     pub(super) fn offer_lines(&mut self, path: &Path, text: &str, dialect: Dialect) {
         let (entries, bad) = dotenv::parse(self.without_mark(path, text, dialect), dialect);
         for (at, entry) in entries.iter().enumerate() {
@@ -256,16 +275,28 @@ impl Layers {
         text
     }
 
-    /// Warns about a file that another user could have put there.
-    fn ignored(&mut self, path: &Path, why: &Untrusted) {
-        self.warnings.push(format!("ignoring {}: {why}", path.display()));
+    /// Warns about a file in a default location that is not used, unless it does not exist.
+    fn warn_of_unused(&mut self, path: &Path, refused: &Refused) {
+        let path = path.display();
+        match refused {
+            Refused::Io(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            Refused::Io(error) => {
+                self.warnings.push(format!("cannot read {path}: {error}; its settings are not used"));
+            }
+            Refused::Untrusted(why) => self.warnings.push(format!("ignoring {path}: {why}")),
+        }
     }
 
-    /// Warns about an unreadable file that no setting names. A missing file is not reported.
-    fn unread(&mut self, path: &Path, error: &std::io::Error) {
-        if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) {
-            self.warnings.push(format!("cannot read {}: {error}; its settings are not used", path.display()));
-        }
+    /// Warns about proxy variables. Omits the URLs, which may contain passwords.
+    fn warn_of_proxies(&mut self) {
+        let proxies: Vec<_> =
+            self.proxies.iter().map(|(name, source)| format!("{name} ({source})")).collect();
+        let verb = if proxies.len() == 1 { "is" } else { "are" };
+        let warning = format!(
+            "{} {verb} set and ignored: requests go directly to their receivers, which a firewall may block",
+            proxies.join(", ")
+        );
+        self.warnings.extend((!proxies.is_empty()).then_some(warning));
     }
 
     fn find_unknown(&mut self) {

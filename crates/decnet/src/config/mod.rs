@@ -1,8 +1,8 @@
 //! The configuration, read once from all layers and validated as a whole.
 //!
 //! [`keys`] is the table of settings. [`layers`] finds each value in the environment and files, which [`ini`], [`dotenv`] and
-//! [`services`] parse. [`types`] parses values. [`found`] holds the result. [`adoption`] selects the catalog file. [`show`]
-//! lists the effective settings, and [`mod@page`] generates docs/configuration.md.
+//! [`services`] parse. [`types`] parses values. [`found`] holds the result and lists the effective settings. [`adoption`]
+//! selects the catalog file, and [`mod@page`] generates docs/configuration.md.
 
 mod access;
 mod adoption;
@@ -16,7 +16,6 @@ mod keys;
 mod layers;
 mod page;
 mod services;
-mod show;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -26,25 +25,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::trust::Refused;
-use decnet_core::delivery::RetrySchedule;
+use decnet_dispatch as dispatch;
+use decnet_sender::{self as sender, EgressGuard};
 use decnet_store::ownership::directory_of;
 use decnet_store::queue::Retention;
 use hyper::Uri;
-use ipnet::IpNet;
 
 pub(crate) use self::access::Access;
-pub(crate) use self::data_dir::of_services as services_data_dir;
+pub(crate) use self::data_dir::SERVICES_DATA_DIR;
 use self::database::CATALOG;
 pub(crate) use self::database::{Database, DatabaseKind};
-pub(crate) use self::found::{Found, find};
+pub(crate) use self::found::{Found, Setting, find};
 use self::home::Home;
-pub(crate) use self::layers::Inputs;
 use self::layers::{ARGUMENT, Layers};
+pub(crate) use self::layers::{Inputs, Uses};
 pub(crate) use self::page::page;
-pub(crate) use self::services::{ServiceFiles, services_database, units as service_units};
-pub(crate) use self::show::Setting;
-pub(crate) use self::types::{duration as read_duration, show_duration};
+pub(crate) use self::services::{services_database, units as service_units};
+pub(crate) use self::types::{duration as read_duration, duration_within as read_duration_within};
+use crate::trust::Refused;
 
 /// The validated configuration.
 #[derive(Debug, Clone)]
@@ -65,13 +63,9 @@ pub(crate) struct Config {
     pub(crate) bus: Bus,
     /// The HTTP API.
     pub(crate) api: Api,
-    /// The configuration of delivery attempts.
-    pub(crate) delivery: Delivery,
-    /// The addresses to which requests may be sent.
-    pub(crate) egress: Egress,
-    /// The retention policy of the queue.
-    pub(crate) retention: Retention,
-    /// Access to the HTTP API besides the tokens in the catalog. Empty in commands that neither serve nor check the API.
+    /// The options of the worker. Test requests use its deadline and its egress guard too.
+    pub(crate) worker: dispatch::Options,
+    /// Access to the HTTP API in addition to the tokens in the catalog. Empty in commands that neither serve nor check the API.
     pub(crate) access: Access,
     /// The logging configuration.
     pub(crate) log: Log,
@@ -79,7 +73,7 @@ pub(crate) struct Config {
     pub(crate) tracing: Option<Uri>,
     /// The TCP address on which the worker serves its metrics, if any.
     pub(crate) metrics_listen: Option<SocketAddr>,
-    /// Host names that the metrics address accepts besides those of this host.
+    /// Host names that the metrics address accepts in addition to those of this host.
     pub(crate) metrics_hosts: Vec<String>,
 }
 
@@ -103,7 +97,7 @@ pub(crate) struct Bus {
     pub(crate) default_socket: PathBuf,
     /// The group that may use the socket, if that group exists.
     pub(crate) group: String,
-    /// Users, by name or uid, who may have lossless queues besides root and the user of the bus.
+    /// Users, by name or uid, who may have lossless queues in addition to root and the user of the bus.
     pub(crate) lossless_users: Vec<String>,
     /// The longest wait between two attempts to connect to an unavailable bus.
     pub(crate) reconnect: Duration,
@@ -120,32 +114,6 @@ pub(crate) struct Api {
     pub(crate) port: u16,
     /// Whether creations over DECNET's routes are rate-limited per address.
     pub(crate) limits_creations: bool,
-}
-
-/// The configuration of delivery attempts.
-#[derive(Debug, Clone)]
-pub(crate) struct Delivery {
-    /// The number of consecutive failed deliveries that trips a subscription, at least 1.
-    pub(crate) circuit_threshold: u32,
-    /// The backlog of one subscription, in deliveries, at which an event is published; 0 for never.
-    pub(crate) backlog_threshold: u64,
-    /// The delays between attempts.
-    pub(crate) schedule: RetrySchedule,
-    /// The maximum number of requests in flight to one subscription.
-    pub(crate) concurrency: usize,
-    /// The maximum number of requests in flight over all subscriptions.
-    pub(crate) total_concurrency: usize,
-    /// The deadline of one attempt.
-    pub(crate) timeout: Duration,
-}
-
-/// The addresses to which requests may be sent.
-#[derive(Debug, Clone)]
-pub(crate) struct Egress {
-    /// Whether all addresses except link-local and metadata addresses are allowed.
-    pub(crate) allow_private: bool,
-    /// Networks that are allowed although they are internal.
-    pub(crate) allow: Vec<IpNet>,
 }
 
 /// The logging configuration.
@@ -173,12 +141,6 @@ impl Config {
         self.mode == Mode::Agent && self.disallow_master
     }
 
-    /// Returns the services' data directory if this user falls back to another directory because that is not writable.
-    pub(crate) fn closed_data_dir(&self) -> Option<&'static Path> {
-        let services = data_dir::of_services();
-        (self.is_data_dir_default && self.data_dir != services && services.is_dir()).then_some(services)
-    }
-
     fn read(layers: &mut Layers, inputs: &Inputs) -> Self {
         let home = Home::find(inputs);
         let configured = layers.find(&keys::DATA_DIR);
@@ -197,22 +159,11 @@ impl Config {
             is_data_dir_default,
             bus,
             api: Api::read(layers),
-            delivery: Delivery::read(layers),
-            egress: Egress {
-                allow_private: layers.read_flag(&keys::ALLOW_PRIVATE),
-                allow: layers.read(&keys::ALLOW_CIDRS),
-            },
-            retention: Retention {
-                delivered_age: layers.read(&keys::RETAIN_DELIVERED),
-                dead_age: layers.read(&keys::RETAIN_DEAD),
-                parked_age: layers.read(&keys::RETAIN_PARKED),
-                max_bytes: layers.read(&keys::RETAIN_BYTES),
-                parked: Arc::default(),
-            },
+            worker: read_worker(layers),
             tracing: read_tracing(layers),
             metrics_listen: layers.find(&keys::METRICS_LISTEN),
             metrics_hosts: layers.read(&keys::METRICS_HOSTS),
-            access: if inputs.serves_api { Access::read(layers, inputs) } else { Access::default() },
+            access: if inputs.uses.api { Access::read(layers, inputs) } else { Access::default() },
             log: Log { filter: layers.find(&keys::LOG), format: layers.read(&keys::LOG_FORMAT) },
         }
     }
@@ -220,9 +171,9 @@ impl Config {
     /// Validates combinations of settings.
     fn check(&self, layers: &mut Layers, working_dir: &Path) {
         self.check_relative(layers, working_dir);
-        let Delivery { concurrency, total_concurrency, .. } = self.delivery;
+        let dispatch::Options { concurrency, total_concurrency, .. } = self.worker;
         let (one, all) = (keys::CONCURRENCY.info.name, keys::TOTAL_CONCURRENCY.info.name);
-        // The default yields to a smaller total.
+        // The default may exceed a smaller total, which then applies.
         if concurrency > total_concurrency && layers.text(one).is_some() {
             layers
                 .problems
@@ -230,25 +181,36 @@ impl Config {
         }
     }
 
-    /// Reports relative paths, which depend on the working directory, if another user could have put files there. A path on
-    /// the command line is not checked: the user has just written it.
+    /// Reports relative paths of directories if another user could have put files there.
     fn check_relative(&self, layers: &mut Layers, working_dir: &Path) {
         let of_socket = self.bus.socket.as_deref().map(directory_of);
         let directories =
             [(keys::DATA_DIR.info.name, Some(&*self.data_dir)), (keys::BUS_SOCKET.info.name, of_socket)];
         for (name, directory) in directories {
-            let source = layers.source(name).to_owned();
-            let Some(directory) = directory.filter(|path| path.is_relative() && source != ARGUMENT) else {
-                continue;
-            };
-            if let Err(Refused::Untrusted(why)) = layers.trust.check_directory(&working_dir.join(directory)) {
-                layers.problems.push(format!(
-                    "{name} ({source}) is relative to the working directory and cannot be used: {why}; write an absolute path if \
-                     it is intended"
-                ));
-            }
+            let check = |path: &Path| layers.trust.check_directory(&working_dir.join(path));
+            let problem = directory.and_then(|path| relative_problem(name, layers.source(name), path, check));
+            layers.problems.extend(problem);
         }
     }
+}
+
+/// Returns the problem of a path that is relative to the working directory, if the check shows that another user could have put
+/// files there. A path on the command line is not checked: the user has just written it.
+fn relative_problem(
+    name: &str,
+    source: &str,
+    path: &Path,
+    check: impl FnOnce(&Path) -> Result<(), Refused>,
+) -> Option<String> {
+    if path.is_absolute() || source == ARGUMENT {
+        return None;
+    }
+    let Err(Refused::Untrusted(why)) = check(path) else { return None };
+    let path = path.display();
+    Some(format!(
+        "{name} ({source}) names {path} in the working directory, which cannot be used: {why}; write an absolute path if it is \
+         intended"
+    ))
 }
 
 /// Returns the collector's endpoint if tracing is enabled. Otherwise the endpoint is not read: it may be one that only DECNET
@@ -267,6 +229,31 @@ fn read_database(layers: &mut Layers, data_dir: &Path) -> Database {
         (Some(database), _) => database,
         (None, DatabaseKind::Mysql) => Database::Server(format!("mysql://{user}@{host}:{port}/{name}")),
         (None, DatabaseKind::Sqlite) => Database::Sqlite(data_dir.join(CATALOG)),
+    }
+}
+
+fn read_worker(layers: &mut Layers) -> dispatch::Options {
+    let guard = EgressGuard::new(layers.read_flag(&keys::ALLOW_PRIVATE), layers.read(&keys::ALLOW_CIDRS));
+    let retention = Retention {
+        delivered_age: layers.read(&keys::RETAIN_DELIVERED),
+        dead_age: layers.read(&keys::RETAIN_DEAD),
+        parked_age: layers.read(&keys::RETAIN_PARKED),
+        max_bytes: layers.read(&keys::RETAIN_BYTES),
+        parked: Arc::default(),
+    };
+    dispatch::Options {
+        circuit_threshold: layers.read(&keys::CIRCUIT_THRESHOLD),
+        backlog_threshold: layers.read(&keys::BACKLOG_THRESHOLD),
+        schedule: layers.read(&keys::RETRY_SCHEDULE),
+        concurrency: layers.read(&keys::CONCURRENCY),
+        total_concurrency: layers.read(&keys::TOTAL_CONCURRENCY),
+        retention,
+        sender: sender::Options {
+            deadline: layers.read(&keys::TIMEOUT),
+            guard,
+            ..sender::Options::default()
+        },
+        ..dispatch::Options::default()
     }
 }
 
@@ -296,19 +283,6 @@ impl Api {
             host: layers.read(&keys::API_HOST),
             port: layers.read(&keys::API_PORT),
             limits_creations: layers.read_flag(&keys::LIMITER_ENABLED),
-        }
-    }
-}
-
-impl Delivery {
-    fn read(layers: &mut Layers) -> Self {
-        Self {
-            circuit_threshold: layers.read(&keys::CIRCUIT_THRESHOLD),
-            backlog_threshold: layers.read(&keys::BACKLOG_THRESHOLD),
-            schedule: layers.read(&keys::RETRY_SCHEDULE),
-            concurrency: layers.read(&keys::CONCURRENCY),
-            total_concurrency: layers.read(&keys::TOTAL_CONCURRENCY),
-            timeout: layers.read(&keys::TIMEOUT),
         }
     }
 }

@@ -7,40 +7,33 @@ use std::path::{Path, PathBuf};
 
 use super::database::Database;
 use super::dotenv::Dialect;
-use super::layers::Layers;
+use super::layers::{DOTENV_FILES, Layers};
 use super::{ini, keys, read_database};
 use crate::units;
 
-/// The worker's unit, which has all settings.
-const UNIT: &str = "decnet-webhook.service";
-
 /// Returns the worker's unit and the drop-ins of `systemctl edit`, in descending precedence.
 pub(crate) fn units() -> Vec<PathBuf> {
-    let Some(unit) = units::find(&units::places(), UNIT) else { return Vec::new() };
-    let beside = std::fs::read_dir(Path::new(units::ADMINISTRATORS).join(format!("{UNIT}.d")));
-    let files = beside.into_iter().flatten().flatten().map(|entry| entry.path());
+    let Some(unit) = units::find(&units::directories(), units::WORKER) else { return Vec::new() };
+    let drop_ins = std::fs::read_dir(Path::new(units::ADMINISTRATORS).join(format!("{}.d", units::WORKER)));
+    let files = drop_ins.into_iter().flatten().flatten().map(|entry| entry.path());
     let mut edits: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "conf")).collect();
     edits.sort_unstable_by(|left, right| right.cmp(left));
     edits.push(unit);
     edits
 }
 
-/// The contents of the files from which a service gets its settings; empty if a file does not exist.
-pub(crate) struct ServiceFiles {
-    /// The INI file.
-    pub(crate) ini: String,
-    /// `.env.local` of the service's directory, which systemd loads into its environment.
-    pub(crate) env_local: String,
-    /// `.env` of the service's directory.
-    pub(crate) env: String,
-}
-
-/// Returns the catalog that a service's files name, if they do.
-pub(crate) fn services_database(files: &ServiceFiles) -> Option<Database> {
+/// Returns the catalog that a service's settings name, if they do: its INI file, and `.env.local` and `.env` in its directory,
+/// of which systemd loads the former into the environment. `read` returns the content of a file, empty if it does not exist.
+pub(crate) fn services_database(
+    ini: &Path,
+    directory: &Path,
+    read: impl Fn(&Path) -> String,
+) -> Option<Database> {
     let mut layers = Layers::default();
-    layers.offer_lines(Path::new(".env.local"), &files.env_local, Dialect::Systemd);
-    ini::offer(&mut layers, "decnet.ini", &files.ini);
-    layers.offer_lines(Path::new(".env"), &files.env, Dialect::Python);
+    let [local, shared] = DOTENV_FILES.map(|name| directory.join(name));
+    layers.offer_lines(&local, &read(&local), Dialect::Systemd);
+    ini::offer(&mut layers, &ini.to_string_lossy(), &read(ini));
+    layers.offer_lines(&shared, &read(&shared), Dialect::Python);
     let database = read_database(&mut layers, Path::new(""));
     let is_named = layers.text(keys::DB_URL.info.name).is_some() || matches!(database, Database::Server(_));
     is_named.then_some(database)
@@ -86,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_value_cancels_earlier_ones() {
+    fn empty_value_cancels_earlier_values() {
         let edit = (PathBuf::from("edit"), "EnvironmentFile=\nEnvironmentFile=/c\n".to_owned());
         let units = [edit, (PathBuf::from("unit"), "EnvironmentFile=/a\n".to_owned())];
         assert_eq!(files(&units).collect::<Vec<_>>(), [Path::new("/c")]);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use decnet_core::access::JwtKey;
 use decnet_core::delivery::RetrySchedule;
-pub(crate) use decnet_core::duration::show as show_duration;
+use decnet_core::duration::show as show_duration;
 use decnet_core::redact::Secret;
 use hyper::Uri;
 use ipnet::IpNet;

@@ -1,7 +1,7 @@
 //! The output of commands. stdout is data: text for people, JSON for programs. stderr is everything else.
 //!
-//! Text is escaped by [`Text`], and JSON is escaped when it goes to a terminal, so that no call site has to escape names,
-//! payloads or replies from elsewhere.
+//! Text is escaped by [`Text`], and JSON is escaped when it goes to a terminal, so that no call site has to escape
+//! untrusted names, payloads or replies.
 
 mod table;
 mod text;
@@ -12,7 +12,7 @@ use decnet_core::text::{escape, escape_json};
 use serde::Serialize;
 
 pub(crate) use self::table::Table;
-pub(crate) use self::text::{Color, Paint, Text};
+pub(crate) use self::text::{Paint, Text, has_colors};
 
 /// The reader of stdout has closed it, as `head` does: not a failure, but a reason to stop.
 #[derive(Debug, thiserror::Error)]
@@ -68,8 +68,7 @@ pub(crate) fn json_lines(lines: &[u8]) -> anyhow::Result<()> {
     raw(escape_json(&String::from_utf8_lossy(lines)).as_bytes())
 }
 
-/// Adds what a command has done to the error of the output that should have shown it. A closed stdout is an error here,
-/// unlike elsewhere.
+/// Adds what a command has done to the error of the output that should have shown it. Here a closed stdout is an error too.
 ///
 /// # Errors
 /// `written` is an error.
@@ -78,10 +77,15 @@ pub(crate) fn done(what: &str, written: anyhow::Result<()>) -> anyhow::Result<()
 }
 
 /// Writes a line to stderr, in one write, so that lines of processes that share stderr do not mix. Errors are ignored, since
-/// there is no further place to report them.
-pub(crate) fn say(line: &str) {
+/// they cannot be reported.
+pub(crate) fn note(line: &str) {
     let line = format!("{}\n", escape(line));
     drop(stderr().lock().write_all(line.as_bytes()));
+}
+
+/// Writes a warning to stderr.
+pub(crate) fn warn(warning: &str) {
+    note(&format!("decnet: warning: {warning}"));
 }
 
 /// Writes a question to stderr, without an end of line.

@@ -1,8 +1,8 @@
 //! Text for people. Everything is escaped, so that only the program's own colours and line ends control a terminal.
 
-use std::io::{IsTerminal as _, stderr, stdout};
 use std::ops::AddAssign;
 
+use clap::ColorChoice;
 use decnet_core::text::escape;
 
 /// Lines for people. A string is appended to the current line with hidden characters and line ends escaped; colours come
@@ -47,33 +47,12 @@ impl<T: Into<Self>> AddAssign<T> for Text {
     }
 }
 
-/// The use of colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Color {
-    /// Colours on a terminal, unless `NO_COLOR` is set.
-    Auto,
-    /// Colours everywhere, even into a pipe.
-    Always,
-    /// No colours, not even on a terminal.
-    Never,
-}
-
-impl Color {
-    /// Returns whether a stream gets colours.
-    pub(crate) fn decide(self, no_color: bool, is_terminal: bool) -> bool {
-        match self {
-            Self::Auto => is_terminal && !no_color,
-            Self::Always => true,
-            Self::Never => false,
-        }
-    }
-
-    pub(crate) fn for_stdout(self, no_color: bool) -> Paint {
-        Paint(self.decide(no_color, stdout().is_terminal()))
-    }
-
-    pub(crate) fn for_stderr(self, no_color: bool) -> bool {
-        self.decide(no_color, stderr().is_terminal())
+/// Returns whether a stream gets colours. `Auto` depends on whether it is a terminal and on `NO_COLOR`.
+pub(crate) fn has_colors(choice: ColorChoice, no_color: bool, is_terminal: bool) -> bool {
+    match choice {
+        ColorChoice::Auto => is_terminal && !no_color,
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
     }
 }
 
@@ -82,10 +61,8 @@ impl Color {
 pub(crate) struct Paint(bool);
 
 impl Paint {
-    /// Returns a paint without colours.
-    #[cfg(test)]
-    pub(crate) fn none() -> Self {
-        Self(false)
+    pub(crate) fn new(colors: bool) -> Self {
+        Self(colors)
     }
 
     pub(crate) fn good(self, text: &str) -> Text {
@@ -119,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_own_colours_and_line_ends_are_left() {
+    fn only_the_programs_colours_and_line_ends_are_left() {
         let mut text = Text::from("\x1b[2J\u{202e}a\nb ");
         text += Paint(true).bad("\x1b[0mc\n");
         text.end_line();
@@ -129,9 +106,10 @@ mod tests {
 
     #[test]
     fn colours_follow_option_and_terminal() {
-        assert!(Color::Auto.decide(false, true));
-        assert!(!Color::Auto.decide(true, true) && !Color::Auto.decide(false, false));
-        assert!(Color::Always.decide(true, false) && !Color::Never.decide(false, true));
+        use ColorChoice::{Always, Auto, Never};
+        assert!(has_colors(Auto, false, true));
+        assert!(!has_colors(Auto, true, true) && !has_colors(Auto, false, false));
+        assert!(has_colors(Always, true, false) && !has_colors(Never, false, true));
         assert_eq!(Paint(false).bad("x").as_str(), "x");
     }
 }

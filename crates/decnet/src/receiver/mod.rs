@@ -1,12 +1,10 @@
 //! A local receiver of webhooks, for `decnet receive` and `decnet serve --demo`.
 //!
-//! [`Receiver`] answers HTTP/1.1 and passes on each request as a [`Received`] after its signature has been checked
-//! ([`verify`]).
+//! [`run`] answers HTTP/1.1 and passes on each request as a [`Received`] after its signature has been checked ([`verify`]).
 
 mod verify;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,13 +45,6 @@ pub(crate) struct Options {
     pub(crate) delay: Duration,
 }
 
-impl Options {
-    /// Returns options that answer 204 at once.
-    pub(crate) fn new(key: Option<SigningKey>) -> Self {
-        Self { key, status: StatusCode::NO_CONTENT, delay: Duration::ZERO }
-    }
-}
-
 /// One complete request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Received {
@@ -80,59 +71,35 @@ impl Received {
     }
 }
 
-/// A receiver whose socket is bound; [`Receiver::run`] serves it.
-#[derive(Debug)]
-pub(crate) struct Receiver {
-    listener: TcpListener,
-    options: Arc<Options>,
-}
-
-impl Receiver {
-    /// Binds an address; port 0 means any free port.
-    ///
-    /// # Errors
-    /// The error of the operating system.
-    pub(crate) async fn bind(address: SocketAddr, options: Options) -> std::io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await?, options: Arc::new(options) })
-    }
-
-    /// Uses a listening socket.
-    ///
-    /// # Errors
-    /// The error of the operating system.
-    pub(crate) fn from_std(listener: std::net::TcpListener, options: Options) -> std::io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        Ok(Self { listener: TcpListener::from_std(listener)?, options: Arc::new(options) })
-    }
-
-    /// Returns the bound address.
-    ///
-    /// # Errors
-    /// The error of the operating system.
-    pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-
-    /// Serves until `shutdown`, then answers pending requests for a short time. If the channel `received` is full, responses
-    /// wait for it.
-    pub(crate) async fn run(self, received: mpsc::Sender<Received>, shutdown: CancellationToken) {
-        let Self { listener, options } = self;
-        let (mut acceptor, mut connections) = (Acceptor::new(listener, "receiver"), JoinSet::new());
-        loop {
-            tokio::select! {
-                (stream, _) = acceptor.accept(), if connections.len() < MAX_CONNECTIONS => {
-                    connections.spawn(serve(stream, options.clone(), received.clone(), shutdown.clone()));
-                }
-                Some(_) = connections.join_next() => {}
-                () = shutdown.cancelled() => break,
+/// Serves a listening socket until `shutdown`, then answers pending requests for a short time. If the channel `received` is
+/// full, responses wait for it.
+///
+/// # Errors
+/// The socket cannot be used.
+pub(crate) async fn run(
+    listener: std::net::TcpListener,
+    options: Options,
+    received: mpsc::Sender<Received>,
+    shutdown: CancellationToken,
+) -> std::io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let (mut listener, options) = (TcpListener::from_std(listener)?, Arc::new(options));
+    let (mut acceptor, mut connections) = (Acceptor::new(&mut listener, "receiver"), JoinSet::new());
+    loop {
+        tokio::select! {
+            (stream, _) = acceptor.accept(), if connections.len() < MAX_CONNECTIONS => {
+                connections.spawn(serve(stream, options.clone(), received.clone(), shutdown.clone()));
             }
-        }
-        let answered = async { while connections.join_next().await.is_some() {} };
-        let grace = (options.delay + ANSWER_GRACE).min(SHUTDOWN_GRACE);
-        if tokio::time::timeout(grace, answered).await.is_err() {
-            tracing::debug!("dropped connections with unanswered requests");
+            Some(_) = connections.join_next() => {}
+            () = shutdown.cancelled() => break,
         }
     }
+    let answered = async { while connections.join_next().await.is_some() {} };
+    let grace = (options.delay + ANSWER_GRACE).min(SHUTDOWN_GRACE);
+    if tokio::time::timeout(grace, answered).await.is_err() {
+        tracing::debug!("dropped connections with unanswered requests");
+    }
+    Ok(())
 }
 
 async fn serve(
@@ -168,7 +135,7 @@ async fn answer(
         return Ok(reply(StatusCode::PAYLOAD_TOO_LARGE));
     };
     let request = read(&head, body.to_bytes(), options.key.as_ref(), now());
-    // The consumer may have stopped; the sender is answered nevertheless.
+    // The sender gets a response even if the consumer has stopped.
     drop(received.send(request).await);
     tokio::time::sleep(options.delay).await;
     Ok(reply(options.status))

@@ -16,17 +16,13 @@ mod walk;
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use decnet_runtime::foreign_access::{ForeignAccess, ROOT};
 
 use self::services::Services;
 use self::walk::{Goal, walk};
-
-/// The uid of root.
-const ROOT: u32 = 0;
-/// The write permission bits of group and others.
-const WRITABLE: u32 = 0o022;
-/// The sticky bit: only the owner of a directory's entry can rename or remove it.
-const STICKY: u32 = 0o1000;
 
 /// The users whose files are trusted.
 #[derive(Debug, Clone)]
@@ -76,27 +72,15 @@ pub(crate) struct Untrusted {
 /// The reason why a component of a path is not trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum Why {
-    /// Another user, with this uid, owns the component.
-    #[error("belongs to another user (uid {0}); change its owner, or run as that user")]
-    Owner(u32),
-    /// The group or other users can write the component, which has these permission bits.
-    #[error("can be written by others (mode {:04o}); {}", .0 & 0o7777, advice(*.0))]
-    Writable(u32),
+    /// Another user owns or can write the component.
+    #[error(transparent)]
+    Foreign(#[from] ForeignAccess),
     /// The component is a symbolic link in a default location.
     #[error("is a symbolic link; replace it with the file itself")]
     Link,
     /// The component is not of the expected type.
     #[error("is not a {0}")]
     Kind(&'static str),
-}
-
-fn advice(mode: u32) -> &'static str {
-    // A sticky directory (`/tmp`) must remain writable.
-    if mode & STICKY == 0 {
-        "run chmod go-w on it"
-    } else {
-        "the sticky bit is not sufficient; use a directory that others cannot write to"
-    }
 }
 
 impl Default for Trust {
@@ -117,11 +101,6 @@ impl Trust {
     /// Also trusts a user of services below a directory.
     pub(crate) fn with_service(self, user: u32, directory: &Path) -> Self {
         Self { services: self.services.and(user, directory), ..self }
-    }
-
-    /// Removes the trust in users of services.
-    pub(crate) fn without_services(self) -> Self {
-        Self { services: Services::default(), ..self }
     }
 
     /// Returns the uid of this process.
@@ -148,13 +127,8 @@ impl Trust {
     /// See [`Refused`].
     pub(crate) fn read(&self, path: &Path, given: Given, max: u64) -> Result<Text, Refused> {
         let file = self.open(path, given)?;
-        let mode = rustix::fs::fstat(&file).map_err(io::Error::from)?.st_mode & 0o7777;
-        let mut text = String::new();
-        file.take(max + 1).read_to_string(&mut text)?;
-        if text.len() as u64 > max {
-            return Err(io::Error::other(format!("is larger than {max} bytes")).into());
-        }
-        Ok(Text { text, mode })
+        let mode = file.metadata()?.mode() & 0o7777;
+        Ok(Text { text: read_at_most(file, max)?, mode })
     }
 
     /// Checks that no other user can write to a directory or replace it. A missing directory passes if no other user could
@@ -166,6 +140,17 @@ impl Trust {
         walk(self, path, Given::Named, Goal::Directory).map(drop)
     }
 
+    /// Checks that no other user can write to a file or replace it. A missing file passes if no other user could create it.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub(crate) fn check_file(&self, path: &Path) -> Result<(), Refused> {
+        match self.open(path, Given::Named) {
+            Err(Refused::Io(error)) if error.kind() == io::ErrorKind::NotFound => self.check_directory(path),
+            opened => opened.map(drop),
+        }
+    }
+
     /// Checks the owner of the file at `place`, a path without symbolic links.
     ///
     /// # Errors
@@ -174,8 +159,20 @@ impl Trust {
         if uid == ROOT || uid == self.user || self.services.own(uid, place) {
             return Ok(());
         }
-        Err(Untrusted { place: place.to_owned(), why: Why::Owner(uid) })
+        Err(Untrusted { place: place.to_owned(), why: ForeignAccess::Owner(uid).into() })
     }
+}
+
+/// Reads a file of at most `max` bytes of UTF-8.
+///
+/// # Errors
+/// The file cannot be read, is larger or is not UTF-8.
+pub(crate) fn read_at_most(file: File, max: u64) -> io::Result<String> {
+    let text = io::read_to_string(file.take(max + 1))?;
+    if text.len() as u64 > max {
+        return Err(io::Error::other(format!("is larger than {max} bytes")));
+    }
+    Ok(text)
 }
 
 #[cfg(test)]

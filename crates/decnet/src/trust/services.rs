@@ -6,8 +6,6 @@ use decnet_runtime::accounts;
 
 use crate::units;
 
-/// The units that name the users.
-const UNITS: [&str; 3] = ["decnet-webhook.service", "decnet-api.service", "decnet-bus.service"];
 /// The directories of settings, data and sockets in every installation.
 const DIRECTORIES: [&str; 3] = ["/etc/decnet", "/var/lib/decnet", "/run/decnet"];
 
@@ -21,13 +19,12 @@ pub(super) struct Services {
 impl Services {
     /// Reads the installed units. A user that is not in `/etc/passwd` is ignored.
     pub(super) fn of_this_host() -> Self {
-        Self::of(&units::places(), &accounts::users().unwrap_or_default())
+        Self::of(&units::directories(), &accounts::users().unwrap_or_default())
     }
 
-    fn of(places: &[PathBuf], users: &str) -> Self {
+    fn of(unit_directories: &[PathBuf], users: &str) -> Self {
         let mut services = Self::default();
-        for unit in UNITS.iter().filter_map(|name| units::find(places, name)) {
-            let text = std::fs::read_to_string(unit).unwrap_or_default();
+        for (_, text) in units::services(unit_directories) {
             let user = units::value(&text, "User").and_then(|name| accounts::id(users, name));
             let directory = units::value(&text, "WorkingDirectory").map(units::path);
             services.users.extend(user);
@@ -66,11 +63,11 @@ mod tests {
     fn services_own_everything_below_their_directories() {
         let dir = tempfile::tempdir().unwrap();
         let users = "root:x:0:0::/root:/bin/sh\nhoneypot:x:998:998::/:/bin/sh\n";
-        let places = [dir.path().to_owned()];
-        assert!(!Services::of(&places, users).own(998, Path::new("/var/lib/decnet")));
+        let directories = [dir.path().to_owned()];
+        assert!(!Services::of(&directories, users).own(998, Path::new("/var/lib/decnet")));
         let unit = "[Service]\nUser=honeypot\nWorkingDirectory=-/srv/trap\n";
         std::fs::write(dir.path().join("decnet-webhook.service"), unit).unwrap();
-        let services = Services::of(&places, users);
+        let services = Services::of(&directories, users);
         for (place, owns) in [
             ("/srv/trap", true),
             ("/srv/trap/.env.local", true),

@@ -10,7 +10,7 @@ use super::*;
 /// A uid that no user has.
 const ANOTHER: u32 = 54_321;
 
-/// A directory of the user who runs the test, and that user's trust.
+/// A directory of the user who runs the test, and a `Trust` in that user.
 struct Place {
     dir: tempfile::TempDir,
     trust: Trust,
@@ -41,7 +41,7 @@ impl Place {
         path
     }
 
-    /// Returns a trust that does not cover the owner of `path`, changing the owner if run as root.
+    /// Returns a `Trust` that does not cover the owner of `path`. If run as root, changes the owner.
     fn of_another(&self, path: &Path) -> Trust {
         if self.trust.is_root() {
             chown(path, Some(ANOTHER), None).unwrap();
@@ -63,7 +63,7 @@ fn found(trust: &Trust, path: &Path) -> Result<String, String> {
 }
 
 #[test]
-fn own_file_in_own_directory_is_trusted() {
+fn file_and_directory_of_the_user_are_trusted() {
     let place = Place::new();
     let path = place.file("a", 0o644);
     assert_eq!(found(&place.trust, &path), Ok("text".into()));
@@ -127,7 +127,7 @@ fn directory_of_another_user_is_refused_at_any_level() {
 }
 
 #[test]
-fn link_in_a_default_location_is_not_followed() {
+fn symlink_in_a_default_location_is_not_followed() {
     let place = Place::new();
     place.file("a", 0o644);
     symlink("a", place.path("link")).unwrap();
@@ -137,7 +137,7 @@ fn link_in_a_default_location_is_not_followed() {
 }
 
 #[test]
-fn every_component_of_a_links_target_is_checked() {
+fn every_component_of_a_symlinks_target_is_checked() {
     let place = Place::new();
     place.directory("open", 0o777);
     place.file("open/a", 0o644);
@@ -210,7 +210,7 @@ fn services_are_trusted_only_below_their_directories() {
     let trust = trust.with_service(owner, &inside);
     assert_eq!(found(&trust, &inside.join("a")), Ok("text".into()));
     assert!(found(&trust, &outside.join("a")).unwrap_err().contains("belongs to another user"));
-    assert!(found(&trust.without_services(), &inside.join("a")).is_err());
+    assert!(found(&place.trust, &inside.join("a")).is_err());
 }
 
 #[test]

@@ -8,10 +8,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, Path, PathBuf};
 
+use decnet_runtime::foreign_access::{ForeignAccess, STICKY};
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, StatVfsMountFlags, fstat, fstatvfs, openat, readlinkat};
 use rustix::io::Errno;
 
-use super::{Given, Refused, STICKY, Trust, Untrusted, WRITABLE, Why};
+use super::{Given, Refused, Trust, Untrusted, Why};
 
 /// The maximum number of symbolic links in a path (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
@@ -154,8 +155,8 @@ impl Walk<'_> {
     /// Checks that no other user can create entries in the current directory.
     fn check_current(&mut self) {
         let Directory { fd, stat, place } = self.current();
-        if self.writable(fd, stat) {
-            let (place, why) = (place.clone(), Why::Writable(stat.st_mode));
+        if let Err(why) = self.mode(fd, stat) {
+            let (place, why) = (place.clone(), why.into());
             self.problem.get_or_insert(Untrusted { place, why });
         }
     }
@@ -167,14 +168,19 @@ impl Walk<'_> {
     }
 
     fn check_mode(&mut self, fd: impl AsFd, stat: &Stat, place: &Path) {
-        if self.writable(fd, stat) {
-            self.note(place, Why::Writable(stat.st_mode));
+        if let Err(why) = self.mode(fd, stat) {
+            self.note(place, why.into());
         }
     }
 
-    fn writable(&self, fd: impl AsFd, stat: &Stat) -> bool {
+    fn mode(&self, fd: impl AsFd, stat: &Stat) -> Result<(), ForeignAccess> {
         let is_read_only = || fstatvfs(fd).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::RDONLY));
-        stat.st_mode & WRITABLE != 0 && !(self.given == Given::Named && is_read_only())
+        ForeignAccess::check_mode(stat.st_mode).or_else(|why| {
+            match self.given == Given::Named && is_read_only() {
+                true => Ok(()),
+                false => Err(why),
+            }
+        })
     }
 
     fn note(&mut self, place: &Path, why: Why) {

@@ -1,22 +1,21 @@
 //! Construction of the worker from the configuration.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use decnet_bus::{LOSSLESS_CLIENT_NAME, Source};
 use decnet_core::limits::MAX_BUS_BACKOFF;
-use decnet_dispatch::{Options, SpanSink, Stats, Worker};
-use decnet_sender::{self as sender, EgressGuard};
-use decnet_store::catalog::{Catalog, Create};
+use decnet_dispatch::{SpanSink, Stats, Worker};
 use decnet_store::queue::{self, Queue};
-use ipnet::IpNet;
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::descriptors;
+use crate::store::open_or_create;
 use crate::supervision::Service;
 use decnet_runtime::thread::RuntimeThread;
 use decnet_telemetry::endpoint::Endpoint;
@@ -34,19 +33,20 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Opens the catalog and the queue.
     ///
-    /// `allow` exempts networks from the egress guard in addition to the configured networks; `other_connections` is the number
-    /// of connections that other parts of this process may open.
+    /// `other_connections` is the number of connections that other parts of this process may open.
     ///
     /// # Errors
     /// A file cannot be used, another worker has the queue, or the metrics address is in use.
     pub(crate) fn open(
         config: &Config,
         socket: Option<&Path>,
-        allow: &[IpNet],
         other_connections: usize,
     ) -> anyhow::Result<Self> {
-        let sockets = descriptors::sockets_for(config.delivery.total_concurrency, other_connections);
-        let catalog = open_catalog(config)?;
+        let mut options = config.worker.clone();
+        let sockets = descriptors::allow_connections(options.total_concurrency, other_connections);
+        options.total_concurrency = options.total_concurrency.min(sockets);
+        options.sender.max_sockets = sockets;
+        let catalog = open_or_create(config)?;
         let queue = Queue::open(&config.data_dir, queue::Options::default())
             .with_context(|| format!("cannot open the queue in {}", config.data_dir.display()))?;
         let source = socket.map(|socket| {
@@ -59,16 +59,20 @@ impl Prepared {
             Arc::clone(&stats),
             &queue,
             config.data_dir.clone(),
-            config.retention.max_bytes,
+            options.retention.max_bytes,
             source.is_some(),
         );
         let endpoint = Endpoint::bind(&config.data_dir, config.metrics_listen, &config.metrics_hosts)?;
         let (tracer, exporter) =
             config.tracing.clone().map(|endpoint| Tracer::start(endpoint, view.clone())).transpose()?.unzip();
-        let spans = tracer.map(|tracer| Arc::new(tracer) as Arc<dyn SpanSink>);
-        let options = Options { spans, ..options(config, allow, sockets) };
+        options.spans = tracer.map(|tracer| Arc::new(tracer) as Arc<dyn SpanSink>);
         let worker = Worker { options, queue, catalog, source, stats, nudge: Arc::default() };
         Ok(Self { worker, view, endpoint, exporter })
+    }
+
+    /// Permits requests to this host in addition to the configured addresses.
+    pub(crate) fn allow_loopback(&mut self) {
+        self.worker.options.sender.guard.allow(IpAddr::from(Ipv4Addr::LOCALHOST).into());
     }
 
     /// Returns the worker's counters.
@@ -124,39 +128,6 @@ fn status_line(stats: &Stats) -> String {
     )
 }
 
-/// Opens the catalog, or creates it. A catalog at a configured path is expected to exist, so creating it is logged: a typo
-/// in the path must not look like an installation without subscriptions.
-pub(crate) fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
-    let path = config.database.path()?;
-    let existed = path.exists();
-    let catalog = Catalog::open(path, Create::IfMissing)?;
-    if !existed && path != config.data_dir.join("decnet.db") {
-        let path = path.display();
-        tracing::warn!(%path, "DECNET_DB_URL names a file that did not exist; created an empty catalog there");
-    }
-    Ok(catalog)
-}
-
-fn options(config: &Config, allow: &[IpNet], sockets: usize) -> Options {
-    let delivery = &config.delivery;
-    let allow = config.egress.allow.iter().chain(allow).copied().collect();
-    Options {
-        concurrency: delivery.concurrency,
-        total_concurrency: delivery.total_concurrency.min(sockets),
-        schedule: delivery.schedule.clone(),
-        circuit_threshold: delivery.circuit_threshold,
-        backlog_threshold: delivery.backlog_threshold,
-        retention: config.retention.clone(),
-        sender: sender::Options {
-            deadline: delivery.timeout,
-            guard: EgressGuard::new(config.egress.allow_private, allow),
-            max_sockets: sockets,
-            ..sender::Options::default()
-        },
-        ..Options::default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::File;
@@ -170,7 +141,7 @@ mod tests {
     async fn worker_error_takes_precedence_over_endpoint_error() {
         let dir = tempfile::tempdir().unwrap();
         let inputs = Inputs { data_dir: Some(dir.path().into()), ..Inputs::default() };
-        let mut prepared = Prepared::open(&config::find(&inputs).config, None, &[], 0).unwrap();
+        let mut prepared = Prepared::open(&config::find(&inputs).config, None, 0).unwrap();
         let not_a_socket = OwnedFd::from(File::create(dir.path().join("file")).unwrap());
         prepared.endpoint = Endpoint::on(not_a_socket.into());
         let catalog = rusqlite::Connection::open(dir.path().join("decnet.db")).unwrap();

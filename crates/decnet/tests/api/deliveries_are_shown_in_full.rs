@@ -126,7 +126,7 @@ fn attempt_shows_how_often_its_request_was_repeated() {
     server.subscribe_and_wait("a", &receiver, "a.>");
     let is_closed = AtomicBool::new(false);
     receiver.set(Script::by(move |request| match request.header("webhook-id") {
-        "e2" if !is_closed.swap(true, Ordering::SeqCst) => Step::Garbage("".into()),
+        "e2" if !is_closed.swap(true, Ordering::SeqCst) => Step::Close("".into()),
         _ => reply(204).into(),
     }));
     for (id, repeats) in [("e1", 0), ("e2", 1)] {
@@ -246,7 +246,7 @@ fn redelivery_waits_for_a_missing_queue_and_continues() {
 #[test]
 fn erased_event_is_gone_and_explained() {
     let server = Server::start();
-    let receiver = Receiver::start(Script::always(reply(204)));
+    let receiver = Receiver::start(reply(204));
     let uuid = server.subscribe_and_wait("a", &receiver, "a.>");
     server.json(202, "POST /events", r#"{"id":"e1","topic":"a.b","payload":{"who":"hunter2"}}"#);
     let id = server.deliveries("topic=a.*&state=delivered", 1)[0]["id"].as_str().unwrap().to_owned();

@@ -8,7 +8,7 @@ use crate::http::{ask_from, fresh_address};
 use crate::support::{PATIENCE, code, eventually};
 
 #[test]
-fn event_with_an_id_is_delivered_once_however_often_it_is_sent() {
+fn event_with_an_id_sent_repeatedly_is_delivered_once() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
     server.subscribe_and_wait("a", &receiver, "a.>");
     let event =
@@ -114,7 +114,7 @@ fn id_with_a_dot_is_rejected() {
     let refused = server.json(422, "POST /events", r#"[{"topic":"a"},{"id":"a.b","topic":"a"}]"#);
     assert_eq!(
         refused["detail"],
-        "event 1: an id has 1 to 128 printable ASCII characters, without spaces and dots"
+        "event 1: an id must have 1 to 128 printable ASCII characters, without spaces or dots"
     );
 }
 

@@ -1,4 +1,4 @@
-//! A full disk: events are rejected with a problem, accepted ones are not lost, and the API recovers once there is space.
+//! A full disk: events are rejected with a problem, accepted events are not lost, and the API recovers once there is space.
 
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! An API whose files are replaced by a restore uses the restored ones, and rejects tokens created after the backup.
+//! An API whose files are replaced by a restore uses the restored files, and rejects tokens created after the backup.
 
 use decnet_store::queue::Reader;
 

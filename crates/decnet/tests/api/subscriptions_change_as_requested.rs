@@ -111,7 +111,7 @@ fn overlap_of_replaced_secrets_can_be_ended() {
         let row = server.json(200, &format!("POST /subscriptions/{uuid}/revoke-old-secrets"), "");
         assert_eq!(row["old_secrets_until"], json!([]));
     }
-    eventually("the worker signs with the new one alone", || {
+    eventually("the worker signs only with the new secret", || {
         server.json(202, "POST /events", r#"{"topic":"a.b"}"#);
         receiver
             .requests()

@@ -1,4 +1,4 @@
-//! A cycle through every kind of change, with an event behind each.
+//! A cycle through every kind of change, each followed by an event.
 
 use decnet_store::catalog::Patch;
 use serde_json::json;
@@ -30,10 +30,11 @@ enum Change<'a> {
     Delete,
 }
 
-/// Runs the requested number of cycles and prints the result. Fails if an event was not routed by the change before it.
+/// Runs `number` cycles, or as many as `CHANGE_CYCLES` requests, and prints the result. Fails if an event was not routed by the
+/// change before it.
 #[track_caller]
-pub(crate) fn cycles(scene: &Scene, changer: Changer, publisher: Publisher) {
-    let cycles = std::env::var("CHANGE_CYCLES").map_or(30, |cycles| cycles.parse().unwrap());
+pub(crate) fn cycles(scene: &Scene, changer: Changer, publisher: Publisher, number: usize) {
+    let cycles = std::env::var("CHANGE_CYCLES").map_or(number, |cycles| cycles.parse().unwrap());
     let (mut verdict, mut done) = (Verdict::default(), 0);
     while done < cycles {
         let round = ROUND.min(cycles - done);
@@ -57,7 +58,8 @@ pub(crate) fn cycles(scene: &Scene, changer: Changer, publisher: Publisher) {
     assert_eq!((missed, wrong), (0, 0));
 }
 
-/// A change of each kind, each to a subscription of its own, because an event may also be routed by later changes.
+/// A change of each kind. Each kind has its own subscription, because a later change of the same subscription could also route
+/// the event.
 struct Cycle<'a> {
     scene: &'a Scene,
     changer: Changer,

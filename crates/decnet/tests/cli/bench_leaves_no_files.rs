@@ -1,4 +1,4 @@
-//! `decnet bench`: plausible results, external requests only with consent, and no files left behind.
+//! `decnet bench`: plausible results, external requests only after confirmation, and no files left behind.
 
 use std::path::Path;
 
@@ -73,7 +73,7 @@ fn external_receiver_gets_the_announced_signed_requests() {
 }
 
 #[test]
-fn external_receiver_gets_nothing_without_consent() {
+fn external_receiver_gets_nothing_without_confirmation() {
     let (host, receiver) = (loopback(), Receiver::start(reply(200)));
     let output = host.run(&["bench", "--receiver", &receiver.url("/hook")]);
     assert_eq!((code(&output), stdout(&output).as_str()), (2, ""));

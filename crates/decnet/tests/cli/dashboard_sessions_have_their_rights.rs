@@ -51,7 +51,7 @@ fn serving() -> (Host, Serving) {
 const WEBHOOKS: &str = "/api/v1/webhooks";
 
 #[test]
-fn session_has_the_rights_of_its_user_in_decnet_tables() {
+fn session_has_the_scope_of_its_user_in_decnets_tables() {
     let (host, serving) = serving();
     let catalog = Connection::open(host.path().join("data/decnet.db")).unwrap();
     let tables = "
@@ -84,7 +84,7 @@ fn session_has_the_rights_of_its_user_in_decnet_tables() {
 }
 
 #[test]
-fn without_decnet_tables_only_admin_sessions_have_rights() {
+fn without_decnets_tables_only_admin_sessions_have_a_scope() {
     let (_host, serving) = serving();
     let with_role = |role: &str| {
         let mut claims = claims("u");

@@ -287,7 +287,7 @@ fn uuid_takes_precedence_over_an_equal_name() {
     assert_eq!(
         erased["deliveries"],
         3 * EACH,
-        "the deleted subscription's deliveries, not those of the one with that name"
+        "the deliveries of the deleted subscription, not of the subscription with that name"
     );
     assert_eq!(host.json(&["subscription", "show", &uuid, "--json"])["name"], *uuid);
 }

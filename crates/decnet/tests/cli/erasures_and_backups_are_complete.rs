@@ -35,7 +35,7 @@ fn event_is_explained_step_by_step() {
 }
 
 #[test]
-fn erasure_needs_consent_and_reports_amounts() {
+fn erasure_needs_confirmation_and_reports_amounts() {
     let host = host();
     let data = host.path().join("data/queue.db");
     let holds = |text: &str| {

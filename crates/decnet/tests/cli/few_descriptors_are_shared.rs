@@ -21,7 +21,7 @@ fn serve_limited(host: &Host) -> Serving {
     limited.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let mut running = Running::spawn(limited);
     let warning = running.wait_for("the limit on open files is too low");
-    assert!(warning.contains("limit=64 needed=1952 requests=8 configured=256"), "{warning}");
+    assert!(warning.contains("limit=64 needed=1952 allowed=8 connections=256"), "{warning}");
     Serving::of(running)
 }
 

@@ -285,7 +285,7 @@ fn new_service_is_added_to_a_changed_target() {
 }
 
 #[test]
-fn links_of_an_image_resolve_within_it() {
+fn symlinks_in_an_image_resolve_within_it() {
     let host = Host::new();
     let (root, outside) = (host.path().join("root"), host.path().join("outside"));
     fs::create_dir_all(root.join("etc")).unwrap();

@@ -117,7 +117,7 @@ fn relative_catalog_in_a_shared_directory_is_refused() {
     let arguments = ["token", "create", "--name", "first", "--scope", "read"];
     let refused = host.run(&arguments);
     assert_eq!(code(&refused), 2, "{}", stderr(&refused));
-    assert!(stderr(&refused).contains("DECNET_DB_URL names named.db"), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("DECNET_DB_URL (environment) names named.db"), "{}", stderr(&refused));
     assert!(!host.path().join("named.db").exists());
     host.chmod("", 0o700);
     assert_eq!(code(&host.run(&arguments)), 0);

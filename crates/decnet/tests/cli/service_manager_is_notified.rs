@@ -31,7 +31,7 @@ fn hears_of(arguments: &[&str], status: &str) {
     assert_eq!(hear(&manager, "WATCHDOG="), "WATCHDOG=1");
     let messages = hear(&manager, "STATUS=");
     assert!(messages.contains(status), "{messages}");
-    // The first notification follows from the start; later ones only if the loops have run since.
+    // The first notification follows from the start; later notifications only if the loops have run since.
     assert_eq!(hear(&manager, "WATCHDOG="), "WATCHDOG=1");
     std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
     assert_eq!(hear(&manager, "STOPPING="), "STOPPING=1");

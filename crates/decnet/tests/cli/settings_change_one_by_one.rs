@@ -1,4 +1,4 @@
-//! `decnet subscription create` and `update`: settings that are not given are kept, invalid ones are rejected.
+//! `decnet subscription create` and `update`: settings that are not given are kept, invalid settings are rejected.
 
 use serde_json::{Value, json};
 

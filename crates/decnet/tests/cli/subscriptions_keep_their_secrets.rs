@@ -251,7 +251,7 @@ fn url_is_read_from_a_file_or_stdin() {
     for (arguments, exit, says) in [
         (&["--url-file", "bad"][..], 2, "--url-file: the scheme `ftp`"),
         (&["--url-file", "empty"], 1, "has no URL"),
-        (&["--url-file", "marked"], 1, "byte order mark"),
+        (&["--url-file", "marked"], 2, "byte order mark"),
         (&["--url-file", "missing"], 1, "cannot read the URL"),
         (&["--url-file", "url", "--url", "https://a.example/"], 2, "cannot be used with"),
         (&[], 2, "--url or --url-file"),

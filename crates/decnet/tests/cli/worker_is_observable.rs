@@ -192,7 +192,7 @@ fn alert_rules_are_valid_and_use_existing_metrics() {
 }
 
 #[test]
-fn metrics_socket_is_private_and_serves_beside_slow_clients() {
+fn metrics_socket_is_private_and_survives_slow_clients() {
     let scene = Scene::new();
     let mode = std::fs::metadata(scene.socket()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);

@@ -68,7 +68,7 @@ async fn publish(socket: PathBuf, mut random: Random, stop: &AtomicBool) {
             client = Client::connect(&socket, "publisher").await.ok();
         }
         if let Some(connected) = &mut client {
-            let sender = connected.sender();
+            let sender = &mut connected.sender;
             for n in numbers.by_ref().take(BATCH) {
                 sender.enqueue(random.pick(&TOPICS), "test", &json!({ "n": n })).unwrap();
             }
@@ -85,7 +85,7 @@ pub(crate) fn burst(socket: &Path, topic: &str, count: u64) {
     runtime().block_on(async {
         let mut client = Client::connect(socket, "burst").await.unwrap();
         for n in 0..count {
-            client.sender().feed(topic, "test", &json!({ "n": n })).await.unwrap();
+            client.sender.feed(topic, "test", &json!({ "n": n })).await.unwrap();
         }
         client.close().await.unwrap();
     });

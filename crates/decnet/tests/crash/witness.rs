@@ -169,8 +169,8 @@ fn wild(number: usize, random: &mut Random) -> Answer {
         78..81 => Answer { step: cut_off(number), ..Answer::status(200, number) },
         81..83 => Answer { step: throttled(number), ..Answer::status(429, number) },
         83..90 => Answer::silent(Step::Reset),
-        90..95 => Answer::silent(Step::CloseMidHeaders),
-        95..99 => Answer::silent(Step::Garbage("SSH-2.0-OpenSSH_9.2\r\n".into())),
+        90..95 => Answer::silent(Step::Close("HTTP/1.1 200 OK\r\ncontent-le".into())),
+        95..99 => Answer::silent(Step::Close("SSH-2.0-OpenSSH_9.2\r\n".into())),
         _ => Answer::silent(Step::Hang),
     }
 }
@@ -182,7 +182,7 @@ fn then_closed(number: usize) -> Step {
 
 /// Returns a 200 whose connection is closed within the body.
 fn cut_off(number: usize) -> Step {
-    Step::Garbage(format!("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{number}").into())
+    Step::Close(format!("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{number}").into())
 }
 
 fn throttled(number: usize) -> Step {

@@ -1,6 +1,8 @@
 //! ARCHITECTURE.md names every crate and every top-level folder of a crate's sources, so that readers find
 //! each one in the overview.
 
+use std::path::Path;
+
 use crate::tidy::packages::Package;
 use crate::tidy::tree::{File, Tree};
 use crate::tidy::violation::Violation;
@@ -8,7 +10,7 @@ use crate::tidy::violation::Violation;
 const PATH: &str = "ARCHITECTURE.md";
 
 pub(super) fn check(tree: &Tree, packages: &[Package]) -> Vec<Violation> {
-    let Some(map) = tree.file(PATH) else { return Vec::new() };
+    let Some(map) = tree.file(Path::new(PATH)) else { return Vec::new() };
     packages.iter().flat_map(|package| unmapped(tree, map, package)).collect()
 }
 
@@ -17,8 +19,9 @@ fn unmapped(tree: &Tree, map: &File, package: &Package) -> Vec<Violation> {
     if !mentions(&map.text, &package.name) {
         missing.push(format!("does not mention the crate {}", package.name));
     }
-    let sources = format!("{}/src", package.dir);
+    let sources = package.folder().join("src");
     let folders = tree.folders_in(&sources).into_iter().filter(|folder| !mentions(&map.text, folder));
+    let sources = sources.display();
     missing.extend(folders.map(|folder| format!("does not mention the folder {sources}/{folder}/")));
     missing.into_iter().map(|message| Violation::new(PATH, 1, "architecture", message)).collect()
 }
@@ -38,7 +41,8 @@ mod tests {
     fn found(map: &str) -> Vec<String> {
         let tree =
             Tree::of(&[(PATH, map), ("crates/decnet/src/cli/mod.rs", ""), ("crates/decnet/src/main.rs", "")]);
-        let package = Package { name: "decnet".into(), dir: "crates/decnet".into(), ..Package::default() };
+        let manifest = "crates/decnet/Cargo.toml".into();
+        let package = Package { name: "decnet".into(), manifest, ..Package::default() };
         check(&tree, &[package]).iter().map(ToString::to_string).collect()
     }
 

@@ -1,16 +1,16 @@
 //! Every relative link in the documentation leads to an existing file or folder, and to an existing heading.
 
+use std::path::{Component, Path, PathBuf};
+
 use crate::tidy::tree::Tree;
 use crate::tidy::violation::Violation;
-
-const RULE: &str = "link";
 
 pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     let mut violations = Vec::new();
     for file in tree.with_extension(".md") {
         for (line, text) in prose(&file.text) {
             let broken = targets(text).filter_map(|target| violation_reason(tree, &file.path, target));
-            violations.extend(broken.map(|why| Violation::new(&file.path, line, RULE, why)));
+            violations.extend(broken.map(|why| Violation::new(&file.path, line, "link", why)));
         }
     }
     violations
@@ -45,25 +45,24 @@ fn violation_reason(tree: &Tree, from: &str, target: &str) -> Option<String> {
     };
     let page = tree.file(&resolved).filter(|file| !heading.is_empty() && file.path.ends_with(".md"))?;
     let has_heading = prose(&page.text).filter_map(|(_, line)| slug(line)).any(|slug| slug == heading);
-    (!has_heading).then(|| format!("`{target}`: {resolved} has no heading `{heading}`"))
+    (!has_heading).then(|| format!("`{target}`: {} has no heading `{heading}`", page.path))
 }
 
 /// Returns the path of `target` relative to the root, seen from the file `from`; `None` if it is outside the
 /// repository.
-fn resolve(from: &str, target: &str) -> Option<String> {
-    if target.is_empty() {
-        return Some(from.to_owned());
+fn resolve(from: &str, target: &str) -> Option<PathBuf> {
+    let mut resolved = PathBuf::from(from);
+    if !target.is_empty() {
+        resolved.pop();
     }
-    let mut parts: Vec<&str> = from.split('/').collect();
-    parts.pop();
-    for part in target.split('/').filter(|part| !matches!(*part, "" | ".")) {
-        if part == ".." {
-            parts.pop()?;
-        } else {
-            parts.push(part);
+    for part in Path::new(target).components() {
+        match part {
+            Component::ParentDir if !resolved.pop() => return None,
+            Component::Normal(name) => resolved.push(name),
+            _ => {}
         }
     }
-    Some(parts.join("/"))
+    Some(resolved)
 }
 
 /// Returns the anchor of a heading: lower case, punctuation removed, spaces replaced by hyphens.

@@ -5,26 +5,23 @@ mod dead_files;
 mod dependencies;
 mod file_length;
 mod links;
-mod shell;
 mod wording;
 mod words;
 
 use super::packages::Package;
-use super::source::Sources;
 use super::tree::Tree;
 use super::violation::Violation;
 
 /// Runs every rule.
-pub(super) fn check(tree: &Tree, packages: &[Package], sources: &Sources) -> Vec<Violation> {
+pub(super) fn check(tree: &Tree, packages: &[Package]) -> Vec<Violation> {
     [
         dependencies::check(packages, tree),
-        dead_files::check(packages, sources),
-        file_length::check(sources),
+        dead_files::check(tree, packages),
+        file_length::check(tree),
         links::check(tree),
         architecture::check(tree, packages),
         words::check(tree),
         wording::check(tree),
-        shell::check(tree),
     ]
     .concat()
 }

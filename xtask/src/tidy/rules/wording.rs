@@ -4,8 +4,6 @@
 use crate::tidy::tree::Tree;
 use crate::tidy::violation::Violation;
 
-const RULE: &str = "wording";
-
 /// Phrases, in lower case, each with its replacement.
 const PHRASES: &[(&str, &str)] = &[
     (concat!("is ", "no "), "is not a …, does not …"),
@@ -27,25 +25,17 @@ const OPENINGS: [&str; 10] =
     ["It ", "Its ", "Of ", "The same", "None", "Such ", "They ", "Them ", "So many", "Those "];
 
 pub(super) fn check(tree: &Tree) -> Vec<Violation> {
-    let rust = tree.with_extension(".rs").flat_map(|file| rust(&file.path, &file.text));
-    let prose = tree.with_extension(".md").flat_map(|file| {
-        file.text.lines().enumerate().flat_map(|(index, line)| phrases(&file.path, index + 1, line))
-    });
-    rust.chain(prose).collect()
-}
-
-fn rust(path: &str, text: &str) -> Vec<Violation> {
     let mut violations = Vec::new();
-    let mut in_documentation = false;
-    for (index, line) in text.lines().enumerate() {
-        let documentation = documentation(line);
-        if line.contains("//") || line.contains('"') || line.trim_start().starts_with(char::is_alphabetic) {
-            violations.extend(phrases(path, index + 1, line));
+    for file in tree.with_extension(".rs").chain(tree.with_extension(".md")) {
+        let mut in_documentation = false;
+        for (index, line) in file.text.lines().enumerate() {
+            let documentation = documentation(line);
+            let opening = documentation.filter(|_| !in_documentation).and_then(opening);
+            let messages = phrases(line).into_iter().chain(opening);
+            violations
+                .extend(messages.map(|message| Violation::new(&file.path, index + 1, "wording", message)));
+            in_documentation = documentation.is_some();
         }
-        if let Some(first) = documentation.filter(|_| !in_documentation) {
-            violations.extend(opening(first).map(|message| Violation::new(path, index + 1, RULE, message)));
-        }
-        in_documentation = documentation.is_some();
     }
     violations
 }
@@ -65,11 +55,10 @@ fn opening(first: &str) -> Option<String> {
     is_question.then(|| "documentation begins with a question: `Returns whether …`".to_owned())
 }
 
-fn phrases(path: &str, line: usize, text: &str) -> Vec<Violation> {
-    let text = text.to_lowercase();
-    let found = PHRASES.iter().filter(|(phrase, _)| contains(&text, phrase));
-    let message = |(phrase, instead): &(&str, &str)| format!("`{}`: write `{instead}`", phrase.trim());
-    found.map(|phrase| Violation::new(path, line, RULE, message(phrase))).collect()
+fn phrases(line: &str) -> Vec<String> {
+    let line = line.to_lowercase();
+    let found = PHRASES.iter().filter(|(phrase, _)| contains(&line, phrase));
+    found.map(|(phrase, instead)| format!("`{}`: write `{instead}`", phrase.trim())).collect()
 }
 
 /// Returns whether `text` has `phrase` between word boundaries, and not as part of an ordinary phrase.

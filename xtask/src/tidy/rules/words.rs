@@ -3,45 +3,31 @@
 use crate::tidy::tree::Tree;
 use crate::tidy::violation::Violation;
 
-struct Word {
-    text: &'static str,
-    /// Whether the word must not be part of a longer word.
-    is_whole: bool,
-    advice: &'static str,
-}
-
-/// The forbidden words. Each is written in two halves, so that this file does not violate the rule.
-const WORDS: &[Word] = &[
-    Word { text: concat!("TO", "DO"), is_whole: true, advice: "do it, or describe what is missing" },
-    Word { text: concat!("FIX", "ME"), is_whole: true, advice: "fix it, or describe what is wrong" },
-    Word { text: concat!("#[ig", "nore"), is_whole: false, advice: "run the test or delete it" },
-    Word { text: concat!("/wo", "rk"), is_whole: true, advice: "an absolute path of one machine" },
+/// The forbidden words, and the advice. Each word is written in two halves, so that this file does not violate the rule.
+const WORDS: [(&str, &str); 4] = [
+    (concat!("TO", "DO"), "do it, or describe what is missing"),
+    (concat!("FIX", "ME"), "fix it, or describe what is wrong"),
+    (concat!("#[ig", "nore"), "run the test or delete it"),
+    (concat!("/wo", "rk"), "an absolute path of one machine"),
 ];
 
 pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     let mut violations = Vec::new();
     for file in tree.files().filter(|file| !file.path.ends_with(".lock")) {
         for (index, line) in file.text.lines().enumerate() {
-            let found = WORDS.iter().filter(|word| word.is_in(line));
-            let message = |word: &Word| format!("`{}`: {}", word.text, word.advice);
-            violations.extend(found.map(|word| Violation::new(&file.path, index + 1, "word", message(word))));
+            let found = WORDS.iter().filter(|(word, _)| contains(line, word));
+            let messages = found.map(|(word, advice)| format!("`{word}`: {advice}"));
+            violations.extend(messages.map(|message| Violation::new(&file.path, index + 1, "word", message)));
         }
     }
     violations
 }
 
-impl Word {
-    fn is_in(&self, line: &str) -> bool {
-        line.match_indices(self.text).any(|(at, _)| {
-            !self.is_whole
-                || !line[..at].ends_with(continues_word)
-                    && !line[at + self.text.len()..].starts_with(continues_word)
-        })
-    }
-}
-
-fn continues_word(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '~')
+/// Returns whether a line contains a word, not as a part of a longer word.
+fn contains(line: &str, word: &str) -> bool {
+    let continues = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '~');
+    let mut found = line.match_indices(word).map(|(at, _)| (&line[..at], &line[at + word.len()..]));
+    found.any(|(before, after)| !before.ends_with(continues) && !after.starts_with(continues))
 }
 
 #[cfg(test)]
@@ -50,9 +36,9 @@ mod tests {
 
     #[test]
     fn every_word_is_reported_with_its_line() {
-        for word in WORDS {
-            let found = check(&Tree::of(&[("a.rs", &format!("x\n{} y\n", word.text))]));
-            assert_eq!(found.len(), 1, "{}", word.text);
+        for (word, _) in WORDS {
+            let found = check(&Tree::of(&[("a.rs", &format!("x\n{word} y\n"))]));
+            assert_eq!(found.len(), 1, "{word}");
             assert!(found[0].to_string().starts_with("a.rs:2: word: "));
         }
     }

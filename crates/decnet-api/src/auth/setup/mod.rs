@@ -2,7 +2,7 @@
 //!
 //! The code is in the link's fragment, which browsers do not send: it appears in no request line, log or `Referer`. The page's
 //! script moves it from the address into the form at once. The code works only from this host, for [`SETUP_LINK_TTL`], and
-//! creates one token if there is none. A client may disconnect before the answer: until a token is used, the code returns the
+//! creates one token if there is none. A client may disconnect before the response: until a token is used, the code returns the
 //! same token again.
 
 mod page;
@@ -123,7 +123,7 @@ pub(crate) fn routes(router: Router<Shared>) -> Router<Shared> {
         .route("/setup.css", get(([(CONTENT_TYPE, "text/css; charset=utf-8")], page::STYLE)))
 }
 
-/// Exchanges the code for an admin token. The answer to a form is a page, even on failure; the answer to JSON is JSON.
+/// Exchanges the code for an admin token. The response to a form is a page, even on failure; the response to JSON is JSON.
 async fn make(
     State(state): State<Shared>,
     Extension(peer): Extension<Peer>,
@@ -222,8 +222,8 @@ fn no_code() -> Problem {
 
 fn closed() -> Problem {
     Problem::not_found(
-        "the setup link was used, has expired or is no longer needed; create a token with `decnet token create`, and \
-     revoke a token that was never seen with `decnet token revoke setup`",
+        "the setup link was used, has expired or is no longer needed; create a token with `decnet token create`; if \
+     the token of the link was lost, revoke it with `decnet token revoke setup`",
     )
 }
 

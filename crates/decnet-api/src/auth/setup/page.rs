@@ -36,7 +36,7 @@ pub(super) fn form() -> impl IntoResponse + Clone + Send + Sync + 'static {
     ([POLICY], Html(format!("{TOP}{FORM_PART}")))
 }
 
-/// Returns the page for a rejected form. Its texts are ours and contain nothing from the request.
+/// Returns the page for a rejected form. The text contains nothing from the request.
 pub(super) fn refused(problem: &Problem) -> Response {
     let page = format!("{TOP}<p>No token was created: {}.</p>\n", problem.detail());
     let mut response = (problem.status(), [POLICY], Html(page)).into_response();
@@ -52,7 +52,7 @@ pub(super) fn code(body: &[u8], is_form: bool) -> Option<String> {
     str::from_utf8(body).ok()?.strip_prefix("code=").map(|code| code.trim_end().to_owned())
 }
 
-/// Returns the answer with the token.
+/// Returns the response with the token.
 pub(super) fn done(token: &ApiToken, as_page: bool) -> Response {
     let text = token.expose();
     if !as_page {

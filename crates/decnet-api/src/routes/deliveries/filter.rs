@@ -3,85 +3,79 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use decnet_core::limits::MAX_API_PAGE_ROWS;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
 use decnet_store::queue::{ActiveSubscriptions, Filter};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::cursor;
 use crate::problem::Problem;
+use crate::routes::pagination;
 
-/// The default page size.
-const PAGE: usize = 100;
-
-/// The filter and the page of a delivery list.
+/// The filter and the page of a delivery list. A delivery must match all given conditions.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParams {
-    /// Deliveries to this subscription: its UUID, else its name.
+    /// UUID or name of the subscription to which the deliveries belong. If it is the UUID of a subscription, names are ignored.
     subscription: Option<String>,
-    /// Deliveries of events whose topic matches this pattern.
+    /// Pattern that the topic of the event matches.
     #[param(example = "attacker.>")]
     topic: Option<String>,
-    /// Deliveries in these states, separated by commas: `pending`, `retrying`, `parked` (waits while its subscription is not
-    /// active), `delivered`, `dead`.
+    /// States, separated by commas: `pending`, `retrying`, `parked`, `delivered`, `dead`. A delivery is parked while it is not
+    /// final and its subscription is not active.
     #[param(example = "retrying,dead")]
     state: Option<String>,
-    /// Dead deliveries with this reason, such as `timeout` or `refused`.
+    /// Reason why the deliveries are dead, such as `timeout` or `refused`.
     reason: Option<String>,
-    /// Deliveries of events admitted at or after this time.
+    /// Earliest time at which the event was admitted.
     #[param(format = "date-time")]
     since: Option<String>,
-    /// Deliveries of events admitted before this time.
+    /// Time before which the event was admitted.
     #[param(format = "date-time")]
     until: Option<String>,
-    /// Deliveries of the event with this id.
+    /// Id of the event.
     event_id: Option<String>,
-    /// Maximum number of deliveries.
+    /// Maximum number of deliveries in the page.
     #[param(minimum = 1, maximum = 1000, default = 100)]
-    limit: Option<usize>,
+    limit: Option<u32>,
     /// The `next` of the previous page.
     cursor: Option<String>,
 }
 
-/// A filter of deliveries; an empty filter selects all deliveries.
+/// Filter of deliveries. A delivery must match all given conditions; an empty filter selects all deliveries.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::routes) struct DeliveryFilter {
-    /// Deliveries to this subscription: its UUID, else its name.
+    /// UUID or name of the subscription to which the deliveries belong. If it is the UUID of a subscription, names are ignored.
     subscription: Option<String>,
-    /// Deliveries of events whose topic matches this pattern.
+    /// Pattern that the topic of the event matches.
     #[schema(example = "attacker.>")]
     topic: Option<String>,
-    /// Deliveries in one of these states. Only final deliveries are redelivered: `delivered` or `dead`.
+    /// States of the deliveries; any state if empty. Only final deliveries, `delivered` or `dead`, are redelivered.
     #[schema(example = json!(["dead"]))]
     states: Vec<String>,
-    /// Dead deliveries with this reason.
+    /// Reason why the deliveries are dead, such as `timeout` or `refused`.
     reason: Option<String>,
-    /// Deliveries of events admitted at or after this time.
+    /// Earliest time at which the event was admitted.
     #[schema(format = "date-time")]
     since: Option<String>,
-    /// Deliveries of events admitted before this time.
+    /// Time before which the event was admitted.
     #[schema(format = "date-time")]
     until: Option<String>,
-    /// Deliveries of the event with this id.
+    /// Id of the event.
     event_id: Option<String>,
 }
 
 impl ListParams {
     pub(super) fn filter(self, active: ActiveSubscriptions) -> Result<Filter, Problem> {
-        let limit = self.limit.unwrap_or(PAGE);
-        if !(1..=MAX_API_PAGE_ROWS).contains(&limit) {
-            return Err(Problem::invalid(format!("limit: must be from 1 to {MAX_API_PAGE_ROWS}")));
-        }
-        let before = self.cursor.as_deref().map(cursor::read).transpose()?;
+        let limit = Some(pagination::limit(self.limit)? as usize);
+        let before =
+            self.cursor.as_deref().map(|cursor| pagination::parse_cursor('d', cursor)).transpose()?;
         let states = self.state.iter().flat_map(|states| states.split(',')).map(str::to_owned).collect();
         let Self { subscription, topic, reason, since, until, event_id, .. } = self;
         let filter = DeliveryFilter { subscription, topic, states, reason, since, until, event_id };
-        Ok(Filter { limit: Some(limit), before, ..filter.filter(active)? })
+        Ok(Filter { limit, before, ..filter.filter(active)? })
     }
 }
 

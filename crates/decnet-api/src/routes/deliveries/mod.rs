@@ -1,7 +1,6 @@
 //! Deliveries: lists, details, and redelivery of a single delivery.
 
 mod attempt;
-mod cursor;
 mod filter;
 mod reply;
 
@@ -16,7 +15,7 @@ use self::filter::ListParams;
 use self::reply::{Deliveries, Delivery, DeliveryDetail, Redelivered};
 use super::{Reply, Routes};
 use crate::auth::Scope;
-use crate::problem::{Details, Problem};
+use crate::problem::Problem;
 use crate::query::Params;
 use crate::state::Shared;
 
@@ -36,14 +35,13 @@ async fn list(State(state): State<Shared>, Params(params): Params<ListParams>) -
     let page = state.queue.run(move |queue| queue.page(&filter)).await?;
     Ok(Json(Deliveries {
         deliveries: page.deliveries.iter().map(|listed| Delivery::new(listed, &active)).collect(),
-        next: page.next.map(cursor::write),
+        next: page.next.map(|id| format!("d{id}")),
     }))
 }
 
 /// Returns a delivery with its event's body and all attempts.
 #[utoipa::path(get, path = "/api/v1/deliveries/{id}", tag = "deliveries", operation_id = "get_delivery",
-    params(("id" = String, Path, example = "1042.0")),
-    responses((status = 200, body = DeliveryDetail), (status = 404, body = Details, content_type = "application/problem+json")))]
+    params(("id" = String, Path, example = "1042.0")), responses((status = 200, body = DeliveryDetail)))]
 async fn get(State(state): State<Shared>, Path(id): Path<String>) -> Reply<DeliveryDetail> {
     let id = parse(&id)?;
     let unknown = || Problem::not_found(format!("there is no delivery {id}; retention may have removed it"));
@@ -60,8 +58,7 @@ async fn get(State(state): State<Shared>, Path(id): Path<String>) -> Reply<Deliv
     params(("id" = String, Path, example = "1042.0")),
     responses(
         (status = 202, body = Redelivered),
-        (status = 404, body = Details, content_type = "application/problem+json"),
-        (status = 409, body = Details, content_type = "application/problem+json", description = "It is not final and is still being sent, its subscription is deleted, its event was erased, or its event has the maximum number of deliveries"),
+        (status = 409, description = "The delivery is not final, so it is still being sent; its subscription is deleted; or its event is erased or has the maximum number of deliveries"),
     ))]
 async fn redeliver(
     State(state): State<Shared>,

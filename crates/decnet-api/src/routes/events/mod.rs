@@ -16,7 +16,7 @@ use self::request::Events;
 use super::Routes;
 use crate::auth::{Principal, Scope};
 use crate::body::RawBody;
-use crate::problem::{Details, Problem};
+use crate::problem::Problem;
 use crate::state::Shared;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -42,11 +42,11 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 /// Submits one event, or up to 1,000 events in an array or under `events`. Either all events are accepted or none. They are
-/// durable when the answer arrives, and are sent to every subscription with a matching pattern.
+/// durable when the response arrives, and are sent to every subscription with a matching pattern.
 ///
 /// An event with an `id` is accepted once in 24 hours, whoever sends it; the same `id` with another topic, type or payload is
-/// rejected. With the header `Idempotency-Key` the whole request is accepted once: it can be repeated until an answer arrives.
-/// With very many events, ids and keys are forgotten sooner; the documentation gives the numbers.
+/// rejected. With the header `Idempotency-Key` the whole request is accepted once: it can be repeated until a response arrives.
+/// At high rates, ids and keys are forgotten earlier; see the documentation for the limits.
 ///
 /// Topics below `system.webhook.` and `system.bus.` are reserved for the worker and the bus, and are rejected.
 #[utoipa::path(post, path = "/api/v1/events", tag = "events",
@@ -54,8 +54,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
     request_body = Events,
     responses(
         (status = 202, body = Accepted, description = "Accepted and durable"),
-        (status = 403, body = Details, content_type = "application/problem+json", description = "The token lacks the scope `publish`, or a topic is below `system.webhook.` or `system.bus.`, on which only the worker and the bus publish"),
-        (status = 409, body = Details, content_type = "application/problem+json", description = "The idempotency key was used with another request, or the id of an event with another event"),
+        (status = 403, description = "The token lacks the scope `publish`, or a topic is below `system.webhook.` or `system.bus.`, on which only the worker and the bus publish"),
+        (status = 409, description = "The idempotency key was used with another request, or the id of an event with another event"),
     ))]
 async fn publish(
     State(state): State<Shared>,

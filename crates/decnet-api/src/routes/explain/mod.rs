@@ -16,7 +16,7 @@ use self::question::Question;
 pub(crate) use self::searches::Searches;
 use super::{Reply, Routes, check_topic};
 use crate::auth::{Principal, Scope};
-use crate::problem::{Details, Problem};
+use crate::problem::Problem;
 use crate::query::Params;
 use crate::state::Shared;
 
@@ -46,7 +46,7 @@ struct ExplainedSubscription {
 struct ExplainedStep {
     /// Name of the step; stable.
     step: &'static str,
-    /// Whether the event passed the step; null if this can no longer be determined.
+    /// Whether the event passed the step; null if this is undecided or can no longer be determined.
     passed: Option<bool>,
     /// The reason, and what to do.
     detail: String,
@@ -57,11 +57,11 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 /// Explains step by step why an event did or did not reach a subscription. Specify either `event_id` or `topic`. The search for
-/// an event begins with the newest event and ends after some seconds. Each token or user can have one search at a time.
+/// an event begins with the newest event and ends after 5 s. Each token or user can run one search at a time.
 #[utoipa::path(get, path = "/api/v1/explain", tag = "events", operation_id = "explain", params(Question),
     responses(
         (status = 200, body = Explanation),
-        (status = 404, body = Details, content_type = "application/problem+json", description = "The subscription was not found"),
+        (status = 404, description = "The subscription was not found"),
     ))]
 async fn answer(
     State(state): State<Shared>,

@@ -8,11 +8,11 @@ use utoipa::IntoParams;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Question {
-    /// Subscription: its full name or UUID.
+    /// Full name or UUID of the subscription.
     pub(super) subscription: String,
-    /// Id of an event.
+    /// Id of a past event.
     pub(super) event_id: Option<String>,
-    /// Topic, as if an event with it arrived now.
+    /// Topic of a hypothetical event that arrives now.
     #[param(example = "attacker.observed")]
     pub(super) topic: Option<String>,
 }

@@ -36,7 +36,7 @@ impl Searches {
     }
 
     /// Runs `search` when its turn comes. The callback returns whether to continue: within the limit, and while the caller waits
-    /// for the answer.
+    /// for the result.
     ///
     /// # Errors
     /// The principal already has a search, or [`MAX_API_EXPLANATIONS`] searches are waiting. Otherwise, errors of opening the

@@ -33,7 +33,7 @@ pub(super) enum What {
 pub(crate) struct Progress {
     /// Number of selected deliveries; null until known.
     total: Option<usize>,
-    /// Number of matching deliveries skipped because they are not final and are still being sent. Null until known.
+    /// Number of matching deliveries skipped because they are not final, so they are still being sent. Null until known.
     skipped_not_final: Option<usize>,
     /// Number of matching deliveries skipped because a later delivery of the same event to the same subscription supersedes
     /// them. Null until known.
@@ -42,8 +42,8 @@ pub(crate) struct Progress {
     skipped_deleted: Option<usize>,
     /// Number of selected deliveries that were processed.
     done: usize,
-    /// Number of new deliveries: fewer than `done` if deliveries were removed, erased or redelivered in the meantime, or if
-    /// their subscription was deleted.
+    /// Number of new deliveries: fewer than `done` if deliveries were removed, erased or redelivered while the job ran,
+    /// or if their subscription was deleted.
     redelivered: usize,
 }
 
@@ -65,9 +65,9 @@ impl Run {
         let Some(redelivery) = self.choose(what).await? else { return Ok(End::Cancelled) };
         self.handle.report(|progress| {
             progress.total = Some(redelivery.total());
-            progress.skipped_not_final = Some(redelivery.not_final());
-            progress.skipped_superseded = Some(redelivery.superseded());
-            progress.skipped_deleted = Some(redelivery.deleted());
+            progress.skipped_not_final = Some(redelivery.not_final);
+            progress.skipped_superseded = Some(redelivery.superseded);
+            progress.skipped_deleted = Some(redelivery.deleted);
         });
         if dry_run { Ok(End::Done) } else { self.go(redelivery, rate).await }
     }

@@ -19,15 +19,15 @@ use self::job::{Run, What};
 use super::deliveries::{self, DeliveryFilter};
 use super::{Reply, Routes};
 use crate::auth::Scope;
-use crate::body::{self, Body};
+use crate::body::{Body, Object};
 use crate::jobs::{Job, JobList};
-use crate::problem::{Details, Problem};
+use crate::problem::Problem;
 use crate::state::Shared;
 
 /// The default rate, in deliveries per second.
 const RATE: u32 = 1000;
-/// The time for which the answer waits for the job. A small or rejected job ends within this time.
-const HEAD_START: Duration = Duration::from_millis(500);
+/// The maximum time that the response waits for the end of the job. A small or rejected job ends within this time.
+const MAX_WAIT: Duration = Duration::from_millis(500);
 const PATH: &str = "/api/v1/redeliveries";
 
 /// The deliveries to redeliver: either `ids` or `filter`.
@@ -39,8 +39,8 @@ struct Redelivery {
     ids: Option<Vec<String>>,
     /// Filter of final deliveries. Each event is sent once to a subscription: deliveries that are not final, that a later
     /// delivery supersedes, or whose subscription is deleted are skipped and counted.
-    #[serde(default, deserialize_with = "body::nullable_object")]
-    filter: Option<DeliveryFilter>,
+    #[schema(value_type = Option<DeliveryFilter>)]
+    filter: Option<Object<DeliveryFilter>>,
     /// Whether to count without redelivering.
     #[serde(default)]
     dry_run: bool,
@@ -57,20 +57,22 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .guarded(Scope::Admin, routes!(cancel))
 }
 
-/// Redelivers many deliveries, selected by ids or by a filter. The answer is a job that continues in the background, unless it
+/// Redelivers many deliveries, selected by ids or by a filter. The response is a job that continues in the background, unless it
 /// fails at once. With `dry_run`, the job only counts.
 #[utoipa::path(post, path = "/api/v1/redeliveries", tag = "deliveries", operation_id = "start_redelivery",
     request_body = Redelivery,
     responses(
         (status = 202, body = Job<Progress>, headers(("location" = String, description = "Path of the job"))),
-        (status = 404, body = Details, content_type = "application/problem+json", description = "One of `ids` was not found"),
-        (status = 409, body = Details, content_type = "application/problem+json", description = "A delivery in `ids` is not final and is still being sent, its subscription is deleted, its event was erased, or its event has the maximum number of deliveries; or too many deliveries match"),
+        (status = 404, description = "One of `ids` was not found"),
+        (status = 409, description = "A delivery in `ids` is not final, so it is still being sent; its subscription is deleted; its event is erased or has the maximum number of deliveries; or too many deliveries match the filter"),
     ))]
 async fn start(State(state): State<Shared>, Body(request): Body<Redelivery>) -> Result<Response, Problem> {
     let rate = rate(request.rate.unwrap_or(RATE))?;
     let what = match (request.ids, request.filter) {
         (Some(ids), None) => What::Ids(ids_of(&ids)?, deliveries::active(&state).await?),
-        (None, Some(filter)) => What::Filter(Box::new(filter.filter(deliveries::active(&state).await?)?)),
+        (None, Some(Object(filter))) => {
+            What::Filter(Box::new(filter.filter(deliveries::active(&state).await?)?))
+        }
         _ => {
             return Err(Problem::invalid(
                 "specify either `ids` or `filter`; an empty filter selects everything final",
@@ -79,7 +81,7 @@ async fn start(State(state): State<Shared>, Body(request): Body<Redelivery>) -> 
     };
     let dry_run = request.dry_run;
     let run = |handle| Run { state: Arc::clone(&state), handle }.run(what, rate, dry_run);
-    Ok(state.redeliveries.start(dry_run, HEAD_START, run).await?.accepted(PATH))
+    Ok(state.redeliveries.start(dry_run, MAX_WAIT, run).await?.accepted(PATH))
 }
 
 /// Lists redeliveries, oldest first: the running redeliveries and those that ended last.
@@ -91,16 +93,14 @@ async fn list(State(state): State<Shared>) -> Json<JobList<Progress>> {
 
 /// Returns a redelivery and its progress. The redeliveries that ended last are kept until the server stops.
 #[utoipa::path(get, path = "/api/v1/redeliveries/{id}", tag = "deliveries", operation_id = "get_redelivery",
-    params(("id" = String, Path)),
-    responses((status = 200, body = Job<Progress>), (status = 404, body = Details, content_type = "application/problem+json")))]
+    params(("id" = String, Path)), responses((status = 200, body = Job<Progress>)))]
 async fn get(State(state): State<Shared>, Path(id): Path<String>) -> Reply<Job<Progress>> {
     state.redeliveries.get(&id).map(Json)
 }
 
 /// Cancels a redelivery. The deliveries that it has created are kept.
 #[utoipa::path(delete, path = "/api/v1/redeliveries/{id}", tag = "deliveries", operation_id = "cancel_redelivery",
-    params(("id" = String, Path)),
-    responses((status = 200, body = Job<Progress>), (status = 404, body = Details, content_type = "application/problem+json")))]
+    params(("id" = String, Path)), responses((status = 200, body = Job<Progress>)))]
 async fn cancel(State(state): State<Shared>, Path(id): Path<String>) -> Reply<Job<Progress>> {
     state.redeliveries.cancel(&id).map(Json)
 }

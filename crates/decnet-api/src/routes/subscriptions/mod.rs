@@ -1,7 +1,6 @@
 //! Subscriptions with all of their settings.
 
 mod create;
-mod list;
 mod patch;
 mod reply;
 mod settings;
@@ -9,6 +8,7 @@ mod settings;
 use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use decnet_core::duration;
 use decnet_core::limits::DEFAULT_SECRET_OVERLAP;
 use decnet_core::redact::Secret;
@@ -19,17 +19,16 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use self::create::NewSubscription;
-use self::list::ListParams;
 use self::patch::SubscriptionPatch;
-use self::reply::{Created, Rotated, Subscription, Subscriptions};
-use super::receiver;
-use super::{Reply, Routes};
+use self::reply::{Deleted, Subscription, SubscriptionWithSecret, Subscriptions};
+use super::pagination::{self, PageParams};
+use super::{Reply, Routes, receiver};
 use crate::auth::{Principal, Scope};
 use crate::body::Body;
 use crate::outbound::Tested;
-use crate::problem::{Details, Problem};
+use crate::problem::Problem;
 use crate::query::Params;
-use crate::state::{Shared, now};
+use crate::state::{Changed, Shared, now};
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
@@ -48,36 +47,36 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 /// Lists subscriptions in pages, in the order of creation.
 #[utoipa::path(get, path = "/api/v1/subscriptions", tag = "subscriptions", operation_id = "list_subscriptions",
-    params(ListParams), responses((status = 200, body = Subscriptions)))]
-async fn list(State(state): State<Shared>, Params(params): Params<ListParams>) -> Reply<Subscriptions> {
-    let (after, limit) = params.read()?;
+    params(PageParams), responses((status = 200, body = Subscriptions)))]
+async fn list(State(state): State<Shared>, Params(params): Params<PageParams>) -> Reply<Subscriptions> {
+    let limit = pagination::limit(params.limit)?;
+    let after = params.cursor.as_deref().map_or(Ok(0), |cursor| pagination::parse_cursor('s', cursor))?;
     let page = state.catalog.run(move |catalog| catalog.page(after, limit)).await?;
     let is_full = page.len() == limit as usize;
     let next = page.last().filter(|_| is_full).map(|(row_id, _)| format!("s{row_id}"));
     Ok(Json(Subscriptions { subscriptions: page.into_iter().map(|(_, row)| row.into()).collect(), next }))
 }
 
-/// Creates a subscription. A generated secret is shown in this reply only.
+/// Creates a subscription. A generated secret is shown only in this response.
 #[utoipa::path(post, path = "/api/v1/subscriptions", tag = "subscriptions", operation_id = "create_subscription",
     request_body = NewSubscription,
     responses(
-        (status = 201, body = Created),
-        (status = 409, body = Details, content_type = "application/problem+json", description = "The name is taken"),
+        (status = 201, body = SubscriptionWithSecret),
+        (status = 409, description = "The name is taken"),
     ))]
 async fn create(
     State(state): State<Shared>,
     Body(new): Body<NewSubscription>,
-) -> Result<(StatusCode, Json<Created>), Problem> {
+) -> Result<(StatusCode, Json<SubscriptionWithSecret>), Problem> {
     let (new, generated) = new.read()?;
     receiver::check_url(&state, &new.url).await?;
     let row = change(&state, move |catalog| catalog.create(&new, now()).map_err(Into::into)).await?;
-    Ok((StatusCode::CREATED, Json(Created { subscription: row.into(), secret: generated })))
+    Ok((StatusCode::CREATED, Json(SubscriptionWithSecret { subscription: row.into(), secret: generated })))
 }
 
 /// Returns a subscription.
 #[utoipa::path(get, path = "/api/v1/subscriptions/{uuid}", tag = "subscriptions", operation_id = "get_subscription",
-    params(("uuid" = String, Path)),
-    responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
+    params(("uuid" = String, Path)), responses((status = 200, body = Subscription)))]
 async fn get(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Subscription> {
     let (row, _) = state.catalog.run(move |catalog| found(catalog, &uuid)).await?;
     Ok(Json(row.into()))
@@ -89,8 +88,7 @@ async fn get(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Sub
     request_body(content((SubscriptionPatch = "application/json"), (SubscriptionPatch = "application/merge-patch+json"))),
     responses(
         (status = 200, body = Subscription),
-        (status = 404, body = Details, content_type = "application/problem+json"),
-        (status = 409, body = Details, content_type = "application/problem+json", description = "The name is taken"),
+        (status = 409, description = "The name is taken"),
     ))]
 async fn update(
     State(state): State<Shared>,
@@ -107,40 +105,42 @@ async fn update(
 /// Deletes a subscription. Deliveries that wait for it become dead.
 #[utoipa::path(delete, path = "/api/v1/subscriptions/{uuid}", tag = "subscriptions", operation_id = "delete_subscription",
     params(("uuid" = String, Path)),
-    responses((status = 204), (status = 404, body = Details, content_type = "application/problem+json")))]
-async fn delete(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<StatusCode, Problem> {
-    state.change_catalog(move |catalog| catalog.delete(&uuid)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    responses(
+        (status = 200, body = Deleted, description = "Deleted, with warnings"),
+        (status = 204, description = "Deleted"),
+    ))]
+async fn delete(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<Response, Problem> {
+    let Changed { warnings, .. } = state.change_catalog(move |catalog| catalog.delete(&uuid)).await?;
+    Ok(match warnings.is_empty() {
+        true => StatusCode::NO_CONTENT.into_response(),
+        false => Json(Deleted { warnings }).into_response(),
+    })
 }
 
 /// Enables a subscription and resets its circuit breaker. Parked deliveries are sent.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/enable", tag = "subscriptions", operation_id = "enable_subscription",
-    params(("uuid" = String, Path)),
-    responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
+    params(("uuid" = String, Path)), responses((status = 200, body = Subscription)))]
 async fn enable(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Subscription> {
     apply(&state, uuid, Patch { enabled: Some(true), ..Patch::default() }).await
 }
 
 /// Disables a subscription: new events skip it, and waiting deliveries are parked.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/disable", tag = "subscriptions", operation_id = "disable_subscription",
-    params(("uuid" = String, Path)),
-    responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
+    params(("uuid" = String, Path)), responses((status = 200, body = Subscription)))]
 async fn disable(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Subscription> {
     apply(&state, uuid, Patch { enabled: Some(false), ..Patch::default() }).await
 }
 
 /// Pauses a subscription: new events are accepted for it and wait with its other deliveries.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/pause", tag = "subscriptions", operation_id = "pause_subscription",
-    params(("uuid" = String, Path)),
-    responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
+    params(("uuid" = String, Path)), responses((status = 200, body = Subscription)))]
 async fn pause(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Subscription> {
     apply(&state, uuid, Patch { paused: Some(true), ..Patch::default() }).await
 }
 
 /// Resumes a paused subscription. Waiting deliveries are sent.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/resume", tag = "subscriptions", operation_id = "resume_subscription",
-    params(("uuid" = String, Path)),
-    responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
+    params(("uuid" = String, Path)), responses((status = 200, body = Subscription)))]
 async fn resume(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Subscription> {
     apply(&state, uuid, Patch { paused: Some(false), ..Patch::default() }).await
 }
@@ -163,15 +163,14 @@ struct Rotation {
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/rotate-secret", tag = "subscriptions", operation_id = "rotate_secret",
     params(("uuid" = String, Path)), request_body = Rotation,
     responses(
-        (status = 200, body = Rotated),
-        (status = 404, body = Details, content_type = "application/problem+json"),
-        (status = 409, body = Details, content_type = "application/problem+json", description = "The secret is the current secret, or too many old secrets still sign"),
+        (status = 200, body = SubscriptionWithSecret),
+        (status = 409, description = "The secret is the current secret, or too many old secrets still sign"),
     ))]
 async fn rotate_secret(
     State(state): State<Shared>,
     Path(uuid): Path<String>,
     Body(rotation): Body<Rotation>,
-) -> Reply<Rotated> {
+) -> Reply<SubscriptionWithSecret> {
     let overlap = match rotation.overlap.as_deref() {
         None => DEFAULT_SECRET_OVERLAP,
         Some(text) => duration::parse(text)
@@ -185,13 +184,12 @@ async fn rotate_secret(
         Ok(uuid)
     })
     .await?;
-    Ok(Json(Rotated { subscription: row.into(), secret: generated }))
+    Ok(Json(SubscriptionWithSecret { subscription: row.into(), secret: generated }))
 }
 
 /// Ends the overlap of replaced secrets: only the newest secret signs from now on. Without an overlap, nothing changes.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/revoke-old-secrets", tag = "subscriptions", operation_id = "revoke_old_secrets",
-    params(("uuid" = String, Path)),
-    responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
+    params(("uuid" = String, Path)), responses((status = 200, body = Subscription)))]
 async fn revoke_old_secrets(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Subscription> {
     let row = change(&state, move |catalog| {
         catalog.revoke_old_secrets(&uuid, now())?;
@@ -202,8 +200,7 @@ async fn revoke_old_secrets(State(state): State<Shared>, Path(uuid): Path<String
 
 /// Sends one test event with the topic `test.ping`, and returns the result within 25 s. The subscription's health is unaffected.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/test", tag = "subscriptions", operation_id = "test_subscription",
-    params(("uuid" = String, Path)),
-    responses((status = 200, body = Tested), (status = 404, body = Details, content_type = "application/problem+json")))]
+    params(("uuid" = String, Path)), responses((status = 200, body = Tested)))]
 async fn test(
     State(state): State<Shared>,
     Extension(requester): Extension<Principal>,
@@ -227,7 +224,7 @@ async fn apply(state: &Shared, uuid: String, patch: Patch) -> Reply<Subscription
     Ok(Json(row.await?.into()))
 }
 
-/// Changes the catalog, notifies the worker, and returns the row whose UUID `work` returns.
+/// Changes the catalog, notifies the worker, and returns the row whose UUID `work` returns, with the warnings about the change.
 pub(super) async fn change(
     state: &Shared,
     work: impl FnOnce(&mut Catalog) -> Result<String, Problem> + Send + 'static,
@@ -237,7 +234,10 @@ pub(super) async fn change(
         // The change stands even if the row cannot be read.
         Ok::<_, Problem>(found(catalog, &uuid))
     });
-    changed.await.flatten().map(|(row, _)| row)
+    let Changed { value, warnings } = changed.await?;
+    let (mut row, _) = value?;
+    row.warnings.extend(warnings);
+    Ok(row)
 }
 
 pub(super) fn found(catalog: &Catalog, uuid: &str) -> Result<(Row, Option<StoredSubscription>), Problem> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use super::settings::SettingsChange;
-use crate::body;
+use crate::body::{self, Object};
 use crate::problem::Problem;
 
 /// The fields to change; absent fields remain unchanged.
@@ -16,29 +16,29 @@ use crate::problem::Problem;
 #[serde(deny_unknown_fields)]
 pub(super) struct SubscriptionPatch {
     /// New name, unique; see `name` of a new subscription.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, nullable = false, min_length = 1, max_length = 64)]
-    name: Change<String>,
+    #[serde(default, deserialize_with = "body::not_null")]
+    #[schema(nullable = false, min_length = 1, max_length = 64)]
+    name: Option<String>,
     /// New receiver.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, nullable = false, format = "uri", min_length = 1, max_length = 2083)]
-    url: Change<String>,
+    #[serde(default, deserialize_with = "body::not_null")]
+    #[schema(nullable = false, format = "uri", min_length = 1, max_length = 2083)]
+    url: Option<String>,
     /// New secret, effective at once: the old secret no longer signs. After `rotate-secret`, both sign for a while.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, nullable = false, min_length = 16, max_length = 256)]
-    secret: Change<String>,
-    /// New topics; they replace the whole list.
-    #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>, nullable = false, min_items = 1, max_items = 1024)]
-    topic_patterns: Change<Vec<String>>,
+    #[serde(default, deserialize_with = "body::not_null")]
+    #[schema(nullable = false, min_length = 16, max_length = 256)]
+    secret: Option<String>,
+    /// New patterns; they replace all patterns of the subscription.
+    #[serde(default, deserialize_with = "body::not_null")]
+    #[schema(nullable = false, min_items = 1, max_items = 1024)]
+    topic_patterns: Option<Vec<String>>,
     /// Whether the subscription receives events; `true` also resets its circuit breaker.
-    #[serde(default)]
-    #[schema(value_type = Option<bool>, nullable = false)]
-    enabled: Change<bool>,
-    /// Whether the deliveries of the subscription are held back.
-    #[serde(default)]
-    #[schema(value_type = Option<bool>, nullable = false)]
-    paused: Change<bool>,
+    #[serde(default, deserialize_with = "body::not_null")]
+    #[schema(nullable = false)]
+    enabled: Option<bool>,
+    /// Whether the subscription is paused: its deliveries wait until it is resumed.
+    #[serde(default, deserialize_with = "body::not_null")]
+    #[schema(nullable = false)]
+    paused: Option<bool>,
     /// Settings to change; null resets all of them to their defaults.
     #[serde(default, deserialize_with = "settings")]
     #[schema(value_type = Option<SettingsChange>)]
@@ -46,35 +46,23 @@ pub(super) struct SubscriptionPatch {
 }
 
 fn settings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SettingsPatch, D::Error> {
-    Ok(body::nullable_object(deserializer)?.unwrap_or_else(defaults))
+    Ok(Option::deserialize(deserializer)?.map_or_else(defaults, |Object(settings)| settings))
 }
 
 impl SubscriptionPatch {
     pub(super) fn read(self) -> Result<Patch, Problem> {
-        let url = not_null("url", self.url)?.map(|url| EndpointUrl::new(&url)).transpose();
-        let patterns = not_null("topic_patterns", self.topic_patterns)?;
-        let secret = not_null("secret", self.secret)?;
+        let Self { name, url, secret, topic_patterns, enabled, paused, settings } = self;
+        let url = url.map(|url| EndpointUrl::new(&url)).transpose();
         secret.as_deref().map_or(Ok(()), check_secret_form)?;
         Ok(Patch {
-            name: not_null("name", self.name)?,
+            name,
             url: url.map_err(|error| Problem::invalid(format!("url: {error}")))?,
             secret: secret.map(Secret::new),
-            patterns: patterns.map(|patterns| requested_patterns(&[], &patterns)).transpose()?,
-            enabled: not_null("enabled", self.enabled)?,
-            paused: not_null("paused", self.paused)?,
-            settings: self.settings,
+            patterns: topic_patterns.map(|patterns| requested_patterns(&[], &patterns)).transpose()?,
+            enabled,
+            paused,
+            settings,
         })
-    }
-}
-
-/// Returns the change of a field that cannot be removed.
-fn not_null<T>(field: &str, change: Change<T>) -> Result<Option<T>, Problem> {
-    match change {
-        Change::Keep => Ok(None),
-        Change::To(value) => Ok(Some(value)),
-        Change::Reset => Err(Problem::invalid(format!(
-            "{field}: null cannot remove it, since a subscription must have one"
-        ))),
     }
 }
 
@@ -97,7 +85,7 @@ mod tests {
     use super::*;
 
     fn read(patch: &str) -> Result<Patch, Problem> {
-        serde_json::from_str::<SubscriptionPatch>(patch).unwrap().read()
+        body::read::<SubscriptionPatch>(patch.as_bytes())?.read()
     }
 
     #[test]
@@ -107,8 +95,10 @@ mod tests {
         assert_eq!(patch.settings.rate, Change::Reset);
         assert!(patch.settings.ordered.is_keep() && !patch.settings.timeout.is_keep());
         assert_eq!(read(r#"{"settings":null}"#).unwrap().settings, defaults());
-        assert!(read(r#"{"name":null}"#).unwrap_err().detail().starts_with("name"));
-        let error = serde_json::from_str::<SubscriptionPatch>(r#"{"nmae":"x"}"#).err().unwrap();
-        assert!(error.to_string().contains("`nmae`"));
+        assert!(read(r#"{"name":null}"#).unwrap_err().detail().starts_with("name: must not be null"));
+        assert!(read(r#"{"nmae":"x"}"#).unwrap_err().detail().contains("`nmae`"));
+        assert!(read(r#"{"settings":[]}"#).unwrap_err().detail().starts_with("settings: invalid type"));
+        let nested = read(r#"{"settings":{"batch":{"max_events":"x"}}}"#).unwrap_err();
+        assert!(nested.detail().starts_with("settings.batch.max_events: "), "{}", nested.detail());
     }
 }

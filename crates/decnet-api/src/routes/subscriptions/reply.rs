@@ -27,9 +27,9 @@ pub(super) struct Subscription {
     #[schema(example = "https://siem.example/…")]
     url: String,
     topic_patterns: Vec<String>,
-    /// `active`; `paused`: an operator holds back its deliveries; `tripped`: disabled after failures, probed and re-enabled
-    /// automatically; `gone`: its receiver answered 410, and it remains disabled until an operator enables it; `disabled`: by an
-    /// operator; `broken`: see `problem`.
+    /// `active`; `paused` by an operator; `tripped`: disabled after failures, probed and re-enabled automatically; `gone`: its
+    /// receiver answered 410, and it remains disabled until an operator enables it; `disabled` by an operator; `broken`: see
+    /// `problem`.
     #[schema(example = "active")]
     state: &'static str,
     enabled: bool,
@@ -53,25 +53,23 @@ pub(super) struct Subscription {
     old_secrets_until: Vec<String>,
     /// Reason why nothing can be delivered to the subscription, if any.
     problem: Option<String>,
-    /// Other problems of the subscription.
+    /// Other problems of the subscription, and of the change that this response confirms.
     warnings: Vec<String>,
 }
 
-/// A new subscription.
+/// The deletion of a subscription that may still receive events.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Created {
-    #[serde(flatten)]
-    pub(super) subscription: Subscription,
-    /// Generated secret, shown only in this reply; null if the request contained a secret.
-    pub(super) secret: Option<String>,
+pub(super) struct Deleted {
+    /// Reasons why the subscription may receive events for up to a minute.
+    pub(super) warnings: Vec<String>,
 }
 
-/// A subscription with a new secret.
+/// A subscription that is new or has a new secret.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Rotated {
+pub(super) struct SubscriptionWithSecret {
     #[serde(flatten)]
     pub(super) subscription: Subscription,
-    /// Generated secret, shown only in this reply; null if the request contained a secret.
+    /// Generated secret, shown only in this response; null if the request contained a secret.
     pub(super) secret: Option<String>,
 }
 

@@ -11,9 +11,9 @@ pub(super) struct SettingsChange {
     rate: Option<String>,
     /// Whether deliveries are sent one at a time, in the order of admission.
     ordered: Option<bool>,
-    /// Several events in one request.
+    /// Batching: several events are sent in one request.
     batch: Option<BatchChange>,
-    /// Delays of the retries, or `none`.
+    /// Delays between the attempts of a delivery; `none` for no retries.
     #[schema(example = "1s,30s,10m")]
     retry_schedule: Option<String>,
     /// Time limit of an attempt, 100ms to 5m.

@@ -23,7 +23,7 @@ use super::subscriptions::{change, found};
 use super::{Reply, Routes};
 use crate::auth::{Network, Principal, Scope};
 use crate::outbound::Tested;
-use crate::problem::{DecnetDetail, Problem};
+use crate::problem::Problem;
 use crate::server::Peer;
 use crate::state::{Shared, now};
 
@@ -43,14 +43,14 @@ async fn list(State(state): State<Shared>) -> Reply<Vec<Webhook>> {
     Ok(Json(rows.into_iter().map(Webhook::from).collect()))
 }
 
-/// Creates a subscription. Only this reply contains its secret.
+/// Creates a subscription. Only this response contains its secret.
 #[utoipa::path(post, path = "/api/v1/webhooks", tag = "webhooks", operation_id = "create_webhook",
     request_body = CreateWebhook,
     responses(
         (status = 201, body = CreatedWebhook),
-        (status = 400, body = DecnetDetail, description = "A field is missing, of the wrong type or too short, or no pattern is given"),
-        (status = 409, body = DecnetDetail, description = "The name is taken"),
-        (status = 422, body = DecnetDetail, description = "Another field is invalid, or the URL leads to a forbidden address"),
+        (status = 400, description = "A field is missing, of the wrong type or too short, or no pattern is given"),
+        (status = 409, description = "The name is taken"),
+        (status = 422, description = "Another field is invalid, or the URL leads to a forbidden address"),
     ))]
 async fn create(
     State(state): State<Shared>,
@@ -72,8 +72,7 @@ async fn create(
 
 /// Returns a subscription.
 #[utoipa::path(get, path = "/api/v1/webhooks/{uuid}", tag = "webhooks", operation_id = "get_webhook",
-    params(("uuid" = String, Path)),
-    responses((status = 200, body = Webhook), (status = 404, body = DecnetDetail)))]
+    params(("uuid" = String, Path)), responses((status = 200, body = Webhook)))]
 async fn get(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Webhook> {
     Ok(Json(row(&state, uuid).await?.0.into()))
 }
@@ -83,10 +82,9 @@ async fn get(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Web
     params(("uuid" = String, Path)), request_body = UpdateWebhook,
     responses(
         (status = 200, body = Webhook),
-        (status = 400, body = DecnetDetail, description = "A field is of the wrong type or too short, or no pattern would remain"),
-        (status = 404, body = DecnetDetail),
-        (status = 409, body = DecnetDetail, description = "The name is taken"),
-        (status = 422, body = DecnetDetail, description = "Another field is invalid, or the URL leads to a forbidden address"),
+        (status = 400, description = "A field is of the wrong type or too short, or no pattern would remain"),
+        (status = 409, description = "The name is taken"),
+        (status = 422, description = "Another field is invalid, or the URL leads to a forbidden address"),
     ))]
 async fn update(State(state): State<Shared>, Path(uuid): Path<String>, fields: Fields) -> Reply<Webhook> {
     let update = request::update(&fields)?;
@@ -110,17 +108,15 @@ async fn update(State(state): State<Shared>, Path(uuid): Path<String>, fields: F
 
 /// Deletes a subscription.
 #[utoipa::path(delete, path = "/api/v1/webhooks/{uuid}", tag = "webhooks", operation_id = "delete_webhook",
-    params(("uuid" = String, Path)),
-    responses((status = 200, body = Message), (status = 404, body = DecnetDetail)))]
+    params(("uuid" = String, Path)), responses((status = 200, body = Message)))]
 async fn delete(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Message> {
-    state.change_catalog(move |catalog| catalog.delete(&uuid)).await.map_err(as_webhook)?;
-    Ok(Json(Message { message: "Webhook deleted" }))
+    let deleted = state.change_catalog(move |catalog| catalog.delete(&uuid)).await.map_err(as_webhook)?;
+    Ok(Json(Message { message: "Webhook deleted", warnings: deleted.warnings }))
 }
 
 /// Sends one test event with the topic `test.ping`, and returns the result.
 #[utoipa::path(post, path = "/api/v1/webhooks/{uuid}/test", tag = "webhooks", operation_id = "test_webhook",
-    params(("uuid" = String, Path)),
-    responses((status = 200, body = Tested), (status = 404, body = DecnetDetail)))]
+    params(("uuid" = String, Path)), responses((status = 200, body = Tested)))]
 async fn test(
     State(state): State<Shared>,
     Extension(requester): Extension<Principal>,

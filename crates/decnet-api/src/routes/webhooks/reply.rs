@@ -1,4 +1,4 @@
-//! The answers of DECNET's routes.
+//! The responses of DECNET's routes.
 
 use decnet_core::subscription::check_new_name;
 use decnet_core::time::UnixMicros;
@@ -28,12 +28,12 @@ pub(super) struct Webhook {
     warnings: Vec<String>,
 }
 
-/// A new subscription with its secret, which no other reply contains.
+/// A new subscription with its secret, which no other response contains.
 #[derive(Serialize, ToSchema)]
 pub(super) struct CreatedWebhook {
     #[serde(flatten)]
     pub(super) webhook: Webhook,
-    /// Signing secret of its events.
+    /// Secret that signs the requests of the subscription.
     pub(super) secret: String,
 }
 
@@ -42,6 +42,9 @@ pub(super) struct CreatedWebhook {
 pub(super) struct Message {
     #[schema(example = "Webhook deleted")]
     pub(super) message: &'static str,
+    /// Reasons why the subscription may receive events for up to a minute; absent if there are none, as in DECNET.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) warnings: Vec<String>,
 }
 
 impl From<Row> for Webhook {
@@ -69,7 +72,7 @@ impl From<Row> for Webhook {
 
 fn insecure(url: &str) -> Option<String> {
     let is_plain = url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
-    let what = "insecure_url: events go over the network in clear text; use https:// unless that network is yours alone";
+    let what = "insecure_url: events are sent in clear text; use https://, unless you trust every host on that network";
     is_plain.then(|| what.to_owned())
 }
 

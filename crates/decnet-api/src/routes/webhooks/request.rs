@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 use super::fields::{Fields, refuse};
 use crate::problem::Problem;
 
-/// DECNET's names for groups of patterns.
+/// Named group of patterns: `AttackerDetail` is `attacker.>`, `DeckyStatus` is `decky.*.state` and `decky.*.traffic`, and
+/// `SystemStatus` is `system.>`.
 #[derive(Debug, Serialize, ToSchema)]
 #[expect(dead_code, reason = "described here, read field by field")]
 enum SimpleEvent {
@@ -21,7 +22,7 @@ enum SimpleEvent {
     SystemStatus,
 }
 
-/// A new subscription. At least one event or pattern is needed.
+/// A new subscription. `simple_events` and `topic_patterns` together must contain at least one pattern.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CreateWebhook {
     /// Unique name.
@@ -33,10 +34,10 @@ pub(super) struct CreateWebhook {
     /// Signing secret; generated if absent.
     #[schema(min_length = 16, max_length = 256)]
     secret: Option<String>,
-    /// Names of groups of patterns.
+    /// Named groups of patterns, in addition to `topic_patterns`.
     #[schema(required = false)]
     simple_events: Vec<SimpleEvent>,
-    /// Topics of the events: `*` matches one token, `>` the rest.
+    /// Patterns of the topics: `*` matches one token, and `>` matches all following tokens.
     #[schema(required = false, example = json!(["attacker.>"]))]
     topic_patterns: Vec<String>,
     /// Whether the subscription receives events.
@@ -56,9 +57,11 @@ pub(super) struct UpdateWebhook {
     /// New secret.
     #[schema(min_length = 16, max_length = 256)]
     secret: Option<String>,
-    /// Together with `topic_patterns`, replaces the whole list.
+    /// Named groups of patterns. If this field or `topic_patterns` is present, the patterns of both fields replace all patterns
+    /// of the subscription.
     simple_events: Option<Vec<SimpleEvent>>,
-    /// Together with `simple_events`, replaces the whole list.
+    /// Topics of the events. If this field or `simple_events` is present, the patterns of both fields replace all patterns of
+    /// the subscription.
     topic_patterns: Option<Vec<String>>,
     /// Whether the subscription receives events; `true` also resets its circuit breaker.
     enabled: Option<bool>,
@@ -68,7 +71,7 @@ pub(super) struct UpdateWebhook {
 pub(super) fn create(fields: &Fields) -> Result<NewSubscription, Problem> {
     let Update { patch, wanted } = read(fields, true)?;
     Ok(NewSubscription {
-        patterns: wanted.patterns("give at least one of simple_events and topic_patterns")?,
+        patterns: wanted.patterns("specify at least one pattern in simple_events or topic_patterns")?,
         name: Fields::required("name", patch.name)?,
         url: Fields::required("url", patch.url)?,
         secret: patch.secret.unwrap_or_else(|| Secret::new(generate_secret())),

@@ -105,7 +105,7 @@ impl TestBus {
     }
 }
 
-/// Connects a peer that receives the barriers. A heartbeat shows that its subscription is in force.
+/// Connects a peer that receives the barriers. A heartbeat shows that its subscription is active.
 async fn witness(path: &Path) -> Peer {
     let mut witness = Peer::connect(path).await;
     witness.send("SUB", "barrier.*", b"").await;

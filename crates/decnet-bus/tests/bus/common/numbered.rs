@@ -25,9 +25,9 @@ pub(crate) async fn feed(
 ) {
     let padding = "x".repeat(bytes);
     for n in numbers {
-        publisher.sender().feed(topic, "t", &json!({"n": n, "padding": padding})).await.unwrap();
+        publisher.sender.feed(topic, "t", &json!({"n": n, "padding": padding})).await.unwrap();
     }
-    publisher.sender().flush().await.unwrap();
+    publisher.sender.flush().await.unwrap();
 }
 
 /// Connects a reader that has subscribed.

@@ -6,7 +6,8 @@ use super::node::{NodeId, ROOT};
 use super::{Pattern, PatternTrie};
 use crate::limits::MAX_PATTERN_TOKENS;
 
-/// The bound of patterns that may still cover each other, as a multiple of the cover's bound: comparing them is quadratic.
+/// The maximum number of candidate patterns, as a multiple of the maximum size of the cover. Candidates may cover each other;
+/// comparing them takes quadratic time.
 const CANDIDATES_FACTOR: usize = 4;
 
 /// The patterns of the trie; longer patterns are truncated to `depth` tokens and `>`.

@@ -66,7 +66,7 @@ impl PatternTrie {
         at.expect("fewer than 2^32 nodes fit in memory")
     }
 
-    /// Removes `at` and its ancestors as far as they have neither subscriptions nor children.
+    /// Removes `at` and its ancestors as long as they have neither subscriptions nor children.
     fn prune(&mut self, mut at: NodeId) {
         while at != ROOT
             && !self.nodes[at as usize].has_subscriptions()

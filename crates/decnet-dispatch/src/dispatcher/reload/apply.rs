@@ -147,7 +147,7 @@ impl Dispatcher {
     /// Closes a lane without a row. Repeated by every reload: an invalid row may be deleted by now, and a lane that could
     /// not be removed because work was under way may be idle.
     fn close_rowless(&mut self, key: SubscriptionKey) {
-        if !self.reload.rowless.contains(&key) {
+        if !self.reload.is_rowless(key) {
             return;
         }
         // A lane that was removed since then needs no further reload.
@@ -234,5 +234,36 @@ impl Dispatcher {
         if let LaneState::Tripped { next_at, .. } = state {
             self.schedule(key, next_at);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use decnet_store::catalog::CircuitChange;
+    use tokio::task::LocalSet;
+
+    use super::super::super::tests::started;
+
+    /// The reload skips the restored row, because the worker's own change of the circuit is not written yet.
+    #[tokio::test]
+    async fn restored_row_keeps_its_lane_and_deliveries() {
+        let dir = tempfile::tempdir().unwrap();
+        let restore = async {
+            let mut dispatcher = started(dir.path()).await;
+            dispatcher.reload.number = 1;
+            let lane = dispatcher.lanes.values_mut().next().unwrap();
+            let (key, row) = (lane.key, lane.stored.clone());
+            lane.pending_health.record_circuit(CircuitChange::Trip);
+            dispatcher.remove_row(key);
+            let jobs = dispatcher.writes.jobs;
+            dispatcher.apply_row(key, row.clone());
+            dispatcher.on_discarded(key, true);
+            assert_eq!(dispatcher.writes.jobs, jobs, "later deliveries are not discarded");
+            dispatcher.on_discarded(key, false);
+            dispatcher.lanes[key].pending_health.record_circuit(CircuitChange::None);
+            dispatcher.apply_row(key, row);
+            assert!(dispatcher.lanes[key].is_open());
+        };
+        LocalSet::new().run_until(restore).await;
     }
 }

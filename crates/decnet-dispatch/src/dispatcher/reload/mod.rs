@@ -78,6 +78,11 @@ impl ReloadProgress {
         self.invalid.contains(uuid)
     }
 
+    /// Returns whether the row of a lane is deleted or invalid.
+    pub(super) fn is_rowless(&self, key: SubscriptionKey) -> bool {
+        self.rowless.contains(&key)
+    }
+
     /// Logs the problems of rows, each problem once until it is solved.
     fn log_problems(&mut self, problems: &[RowProblem]) {
         let format = |row: &RowProblem| format!("{} ({}): {}", row.name, row.uuid, row.problem);

@@ -80,14 +80,14 @@ fn read(
     let changes = catalog.changes(&mut last_load.digests)?;
     drop(catalog);
     let changes = reject_unsendable(changes, &mut last_load.digests);
-    let unregistered = last_load.unregistered(&changes.changed);
+    let unregistered = last_load.unregistered(&changes.subscriptions);
     Ok(Read { last_load, changes, unregistered })
 }
 
 /// Moves rows without a valid target to the problems, even if they are unchanged.
 fn reject_unsendable(mut changes: Changes, digests: &mut RowDigests) -> Changes {
-    let Changes { changed, missing, problems, usable } = &mut changes;
-    changed.retain(|stored| {
+    let Changes { subscriptions, missing, problems, usable } = &mut changes;
+    subscriptions.retain(|stored| {
         let problem = target_problem(stored);
         let is_valid = problem.is_none();
         if !is_valid {
@@ -143,13 +143,13 @@ impl LastLoad {
     }
 
     fn loaded(&mut self, changes: Changes) -> Loaded {
-        let Changes { changed, missing, mut problems, usable } = changes;
+        let Changes { subscriptions, missing, mut problems, usable } = changes;
         let invalid = problems.iter().map(|problem| problem.uuid.clone()).collect();
-        problems.extend(changed.iter().flat_map(StoredSubscription::row_warnings));
+        problems.extend(subscriptions.iter().flat_map(StoredSubscription::row_warnings));
         let missing = missing.iter().filter_map(|uuid| self.keys.remove(uuid)).map(|(_, key)| key).collect();
         let key =
             |stored: &StoredSubscription| self.keys.get(&*stored.subscription.uuid).map(|(_, key)| *key);
-        let changed = changed.into_iter().filter_map(|stored| Some((key(&stored)?, stored))).collect();
+        let changed = subscriptions.into_iter().filter_map(|stored| Some((key(&stored)?, stored))).collect();
         Loaded { changed, missing, problems, invalid, usable }
     }
 }

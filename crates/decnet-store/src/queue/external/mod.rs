@@ -6,7 +6,6 @@
 //! - [`Erasure`]: erases the payloads of one subscription or one event; [`ExternalWriter::clean_up`] completes it;
 //! - [`ExternalWriter::confirm_clock`]: confirms that the system's clock is right.
 
-mod catalog_change;
 mod erase;
 mod redeliver;
 mod submit;
@@ -19,10 +18,10 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::connection::{open_second, path};
 use super::error::Error;
+use super::meta;
 use super::times::record_time;
 use crate::file_identity::OpenedFile;
 
-pub use self::catalog_change::record_catalog_change;
 pub use self::erase::{Erased, Erasure, ErasureTarget};
 pub use self::redeliver::{Redelivery, RedeliveryStep};
 pub use self::submit::{IdempotencyKey, Submission, Submitted};
@@ -45,7 +44,7 @@ impl ExternalWriter {
     /// The queue does not exist, or its file cannot be used.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let file = OpenedFile::of(&path(dir));
-        Ok(Self { conn: open_second(file.path(), BUSY_TIMEOUT)?, file })
+        Ok(Self { conn: open_second(&file.path, BUSY_TIMEOUT)?, file })
     }
 
     /// Records this reading of the clocks as trusted, even if it deviates from the expected time. A running worker applies it
@@ -54,9 +53,7 @@ impl ExternalWriter {
     /// # Errors
     /// See [`Error`].
     pub fn confirm_clock(&mut self, reading: &Reading) -> Result<(), Error> {
-        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        record_time(&tx, reading)?;
-        Ok(tx.commit()?)
+        self.transact(|tx| record_time(tx, reading))
     }
 
     /// Returns whether the path still leads to the open file. After a restore it leads to another file, and a worker does
@@ -84,7 +81,22 @@ impl ExternalWriter {
     /// # Errors
     /// The errors of `work`, or [`Error::Replaced`].
     fn write<T>(&mut self, work: impl FnOnce(&mut Connection) -> Result<T, Error>) -> Result<T, Error> {
-        let output = work(&mut self.conn).map_err(|error| error.at(self.file.path()))?;
-        if self.is_current() { Ok(output) } else { Err(Error::Replaced(self.file.path().into())) }
+        let output = work(&mut self.conn).map_err(|error| error.at(&self.file.path))?;
+        if self.is_current() { Ok(output) } else { Err(Error::Replaced(self.file.path.clone())) }
+    }
+}
+
+/// Counts a change of the subscriptions in the queue in `dir`, so that the change is ordered among the submitted events. Call this
+/// after the change is committed to the catalog: the worker then routes every event that is submitted later by the subscriptions
+/// that it reads after the change.
+///
+/// Does nothing if no queue exists, or if an older program wrote the queue, so that it does not accept submissions.
+///
+/// # Errors
+/// The file cannot be opened or written. The change itself is committed.
+pub fn record_catalog_change(dir: &Path) -> Result<(), Error> {
+    match ExternalWriter::open(dir) {
+        Err(Error::NoQueue(_) | Error::OlderSchema(_)) => Ok(()),
+        opened => Ok(meta::add(&opened?.conn, "catalog_changes", 1).map(drop)?),
     }
 }

@@ -12,12 +12,14 @@ use decnet_core::limits::{
     MAX_SUBMITTED_BYTES, MAX_SUBMITTED_EVENTS,
 };
 use decnet_core::time::UnixMicros;
-use rusqlite::{Connection, OptionalExtension, Transaction};
+use rusqlite::{Connection, Transaction};
 use sha2::{Digest, Sha256};
 
 use super::super::error::{Error, InvalidSubmission};
 use super::super::idempotency::{Hash, IdSeed};
+use super::super::meta;
 use super::ExternalWriter;
+use crate::sql;
 
 /// An event to submit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -204,13 +206,10 @@ fn insert_all(
 
 /// Adds `bytes` to the backlog counter, and checks the bounds of the backlog.
 fn add_to_backlog(conn: &Connection, bytes: usize) -> Result<(), Error> {
-    let total: i64 = conn
-        .prepare_cached("UPDATE meta SET value = value + ?1 WHERE key = 'submitted_bytes' RETURNING value")?
-        .query_row([bytes as i64], |row| row.get(0))?;
+    let total = meta::add(conn, "submitted_bytes", bytes as i64)?;
     // Sequence numbers are consecutive, and the worker removes events in their order.
-    let events: i64 = conn
-        .prepare_cached("SELECT (SELECT max(seq) FROM submitted) - (SELECT min(seq) FROM submitted) + 1")?
-        .query_row([], |row| row.get(0))?;
+    let events = "SELECT (SELECT max(seq) FROM submitted) - (SELECT min(seq) FROM submitted) + 1";
+    let events: i64 = sql::value(conn, events, [])?;
     // A call that exceeds the bound by itself is accepted if nothing else waits.
     let is_alone = total == bytes as i64;
     if events > MAX_SUBMITTED_EVENTS as i64 || (total > MAX_SUBMITTED_BYTES as i64 && !is_alone) {
@@ -244,14 +243,12 @@ impl CallerId {
     /// Checks the id, and records it if it is new.
     fn record(&self, conn: &Connection, now: UnixMicros) -> Result<IdCheck, Error> {
         let Self { id, content } = self;
-        let mut insert = conn
-            .prepare_cached("INSERT OR IGNORE INTO submitted_ids (hash, at, content) VALUES (?1, ?2, ?3)")?;
-        if insert.execute((id, now.0, content))? > 0 {
+        let insert = "INSERT OR IGNORE INTO submitted_ids (hash, at, content) VALUES (?1, ?2, ?3)";
+        if sql::execute(conn, insert, (id, now.0, content))? > 0 {
             return Ok(IdCheck::New);
         }
-        let mut same =
-            conn.prepare_cached("SELECT content IS NULL OR content = ?2 FROM submitted_ids WHERE hash = ?1")?;
-        let is_same = same.query_row((id, content), |row| row.get(0))?;
+        let is_same = "SELECT content IS NULL OR content = ?2 FROM submitted_ids WHERE hash = ?1";
+        let is_same = sql::value(conn, is_same, (id, content))?;
         Ok(if is_same { IdCheck::Duplicate } else { IdCheck::Conflict })
     }
 }
@@ -259,8 +256,8 @@ impl CallerId {
 /// Removes the oldest ids and keys beyond their maximum numbers.
 fn evict_oldest(conn: &Connection) -> Result<(), Error> {
     for (table, limit) in [("submitted_ids", MAX_DEDUP_IDS), ("submitted_keys", MAX_IDEMPOTENCY_KEYS)] {
-        let sql = format!("DELETE FROM {table} WHERE seq <= (SELECT max(seq) FROM {table}) - ?1");
-        conn.prepare_cached(&sql)?.execute([limit as i64])?;
+        let evict = format!("DELETE FROM {table} WHERE seq <= (SELECT max(seq) FROM {table}) - ?1");
+        sql::execute(conn, &evict, [limit as i64])?;
     }
     Ok(())
 }
@@ -284,27 +281,24 @@ impl KeyedRequest {
 
     /// Returns the ids of the earlier request with this key, if any.
     fn find(&self, conn: &Connection) -> Result<Option<RecordedIds>, Error> {
-        let mut find =
-            conn.prepare_cached("SELECT fingerprint, seed, ids FROM submitted_keys WHERE hash = ?1")?;
-        let found = find.query_row([self.hash], |row| {
+        let find = "SELECT fingerprint, seed, ids FROM submitted_keys WHERE hash = ?1";
+        let found = sql::first(conn, find, [self.hash], |row| {
             let ids = match row.get(1)? {
                 Some(seed) => RecordedIds::Seed(seed),
                 None => RecordedIds::All(row.get(2)?),
             };
             Ok((row.get::<_, [u8; 32]>(0)?, ids))
         });
-        match found.optional()? {
+        match found? {
             Some((fingerprint, _)) if fingerprint != self.fingerprint => Err(Error::IdempotencyConflict),
             found => Ok(found.map(|(_, ids)| ids)),
         }
     }
 
     fn record(&self, conn: &Connection, seed: IdSeed, now: UnixMicros) -> Result<(), Error> {
-        let mut insert = conn.prepare_cached(
-            "INSERT INTO submitted_keys (hash, at, fingerprint, seed, ids) VALUES (?1, ?2, ?3, ?4, '')",
-        )?;
-        insert.execute((self.hash, now.0, self.fingerprint, seed))?;
-        Ok(())
+        let insert =
+            "INSERT INTO submitted_keys (hash, at, fingerprint, seed, ids) VALUES (?1, ?2, ?3, ?4, '')";
+        Ok(sql::execute(conn, insert, (self.hash, now.0, self.fingerprint, seed)).map(drop)?)
     }
 }
 

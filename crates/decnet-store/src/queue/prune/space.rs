@@ -3,8 +3,9 @@
 use rusqlite::Connection;
 
 use super::super::error::Error;
+use crate::sql;
 
-/// Free pages up to one in `FREE_FRACTION` pages are kept for new rows.
+/// Free pages are kept for new rows until they are more than one in `FREE_FRACTION` pages of the file.
 const FREE_FRACTION: u64 = 4;
 
 /// Returns the bytes in use in the database file.
@@ -19,13 +20,10 @@ pub(super) fn vacuum_some(conn: &Connection) -> Result<bool, Error> {
         return Ok(false);
     }
     // For each freed page another page may have to move: at most 1 MiB goes through the log.
-    let mut vacuum = conn.prepare_cached("PRAGMA incremental_vacuum(64)")?;
-    let mut rows = vacuum.query([])?;
-    while rows.next()?.is_some() {}
+    sql::all(conn, "PRAGMA incremental_vacuum(64)", [], |_| Ok(()))?;
     Ok(true)
 }
 
 fn pragma(conn: &Connection, name: &str) -> Result<u64, Error> {
-    let value: i64 = conn.prepare_cached(&format!("PRAGMA {name}"))?.query_row([], |row| row.get(0))?;
-    Ok(value.unsigned_abs())
+    Ok(sql::value::<i64>(conn, &format!("PRAGMA {name}"), [])?.unsigned_abs())
 }

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use decnet_core::delivery::Reason;
 use decnet_core::limits::{CLOCK_TOLERANCE, RETENTION_STEP_ROWS};
 use decnet_core::time::UnixMicros;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::super::error::Error;
 use super::super::id::{DeliveryId, SubscriptionKey};
+use super::super::reader::admitted_from;
 use super::super::state::{DEAD, DELIVERED, QUEUED, RETRYING};
 use super::{Pressure, Pruned, Retention};
+use crate::sql;
 
 /// The size of events, in bytes, after which a step ends: overflow pages must be read to be freed.
 const STEP_BYTES: u64 = 4 * 1024 * 1024;
@@ -27,7 +29,6 @@ const ROW_BYTES: u64 = 128;
 
 const NEXT: &str =
     "SELECT id, sub, state, attempts, settled_at FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?2";
-const ADMITTED: &str = "SELECT admitted_at FROM events WHERE seq >= ?1 ORDER BY seq LIMIT 1";
 const EVENT_BYTES: &str = "SELECT length(body) FROM events WHERE seq = ?1";
 const EXPIRE: &str =
     "UPDATE deliveries SET state = 4, due_at = NULL, settled_at = ?2, reason = ?3 WHERE id = ?1";
@@ -92,7 +93,7 @@ pub(super) fn run(
     let mut work = Work::start();
     let rows = next_deliveries(conn, after)?;
     let Some(first) = rows.first() else { return Ok(None) };
-    let oldest = admitted_at(conn, first)?;
+    let oldest = admitted_from(conn, first.id.seq())?;
     if oldest >= bounds.horizon() {
         return Ok(None);
     }
@@ -102,16 +103,16 @@ pub(super) fn run(
             break;
         }
         last = row.id;
-        match bounds.decide(&row, oldest, || admitted_at(conn, &row))? {
+        match bounds.decide(&row, oldest, || admitted_from(conn, row.id.seq()))? {
             Decision::Keep => {}
             Decision::Expire => pruned.expired += expire(conn, row.id, bounds.now, &mut work)?,
             Decision::Remove => remove(conn, &row, &mut work, pruned)?,
         }
     }
     if work.last_seq.is_some() {
-        pruned.events += remove_events(conn, DeliveryId::from_raw(after), last)?;
+        pruned.events += remove_events(conn, DeliveryId(after), last)?;
     }
-    Ok(Some(last.raw()))
+    Ok(Some(last.0))
 }
 
 impl<'p> Bounds<'p> {
@@ -138,7 +139,7 @@ impl<'p> Bounds<'p> {
         }
     }
 
-    /// Returns the admission time from which on nothing is removed.
+    /// Returns the earliest admission time of events whose deliveries are too young to be removed or expired.
     fn horizon(&self) -> i64 {
         self.delivered_before.max(self.dead_before).max(self.parked_before)
     }
@@ -190,43 +191,33 @@ impl Work {
 }
 
 fn next_deliveries(conn: &Connection, after: i64) -> Result<Vec<Row>, Error> {
-    let mut next = conn.prepare_cached(NEXT)?;
-    let rows = next.query_map((after, RETENTION_STEP_ROWS as i64), |row| {
+    let rows = sql::all(conn, NEXT, (after, RETENTION_STEP_ROWS as i64), |row| {
         Ok(Row {
-            id: DeliveryId::from_raw(row.get(0)?),
+            id: DeliveryId(row.get(0)?),
             sub: SubscriptionKey(row.get(1)?),
             state: row.get(2)?,
             attempts: row.get(3)?,
             settled_at: row.get::<_, Option<i64>>(4)?.unwrap_or(i64::MAX),
         })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// Returns the admission time of the row's event.
-fn admitted_at(conn: &Connection, row: &Row) -> Result<i64, Error> {
-    let found = conn.prepare_cached(ADMITTED)?.query_row([row.id.seq()], |row| row.get(0)).optional()?;
-    Ok(found.unwrap_or(i64::MAX))
+    });
+    Ok(rows?)
 }
 
 fn expire(conn: &Connection, id: DeliveryId, now: UnixMicros, work: &mut Work) -> Result<u64, Error> {
     work.rows += 1;
-    let expired = conn.prepare_cached(EXPIRE)?.execute((id.raw(), now.0, Reason::Expired.code()))?;
-    Ok(expired as u64)
+    Ok(sql::execute(conn, EXPIRE, (id.0, now.0, Reason::Expired.code()))? as u64)
 }
 
 fn remove(conn: &Connection, row: &Row, work: &mut Work, pruned: &mut Pruned) -> Result<(), Error> {
     // The successful attempt is in the delivery's own row.
     let recorded = row.attempts - u32::from(row.state == DELIVERED).min(row.attempts);
     if recorded > 0 {
-        work.rows += conn.prepare_cached(REMOVE_ATTEMPTS)?.execute([row.id.raw()])?;
+        work.rows += sql::execute(conn, REMOVE_ATTEMPTS, [row.id.0])?;
     }
-    work.rows += conn.prepare_cached(REMOVE)?.execute([row.id.raw()])?;
+    work.rows += sql::execute(conn, REMOVE, [row.id.0])?;
     let seq = row.id.seq();
     if work.last_seq.replace(seq) != Some(seq) {
-        let bytes: Option<u32> =
-            conn.prepare_cached(EVENT_BYTES)?.query_row([seq], |row| row.get(0)).optional()?;
-        work.bytes += u64::from(bytes.unwrap_or(0)) + ROW_BYTES;
+        work.bytes += u64::from(sql::find(conn, EVENT_BYTES, [seq])?.unwrap_or(0u32)) + ROW_BYTES;
     }
     match row.state {
         DELIVERED => pruned.delivered += 1,
@@ -238,19 +229,20 @@ fn remove(conn: &Connection, row: &Row, work: &mut Work, pruned: &mut Pruned) ->
 
 fn remove_events(conn: &Connection, after: DeliveryId, last: DeliveryId) -> Result<u64, Error> {
     let range = (after.seq(), last.seq(), DeliveryId::NUMBER_BITS);
-    conn.prepare_cached(EMPTY_NEWEST)?.execute(range)?;
-    Ok(conn.prepare_cached(REMOVE_EVENTS)?.execute(range)? as u64)
+    sql::execute(conn, EMPTY_NEWEST, range)?;
+    Ok(sql::execute(conn, REMOVE_EVENTS, range)? as u64)
 }
 
 #[cfg(test)]
 mod tests {
-
+    use super::super::super::reader::ADMITTED_FROM;
     use super::super::super::schema;
     use super::*;
 
     #[test]
     fn every_statement_searches_by_key() {
-        for sql in [NEXT, ADMITTED, EVENT_BYTES, EXPIRE, REMOVE, REMOVE_ATTEMPTS, REMOVE_EVENTS, EMPTY_NEWEST]
+        for sql in
+            [NEXT, ADMITTED_FROM, EVENT_BYTES, EXPIRE, REMOVE, REMOVE_ATTEMPTS, REMOVE_EVENTS, EMPTY_NEWEST]
         {
             let plan = schema::query_plan(sql);
             let is_bounded = |step: &String| !step.contains("SCAN") && !step.contains("TEMP B-TREE");

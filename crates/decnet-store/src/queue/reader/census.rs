@@ -6,19 +6,21 @@
 
 use decnet_core::limits::{CENSUS_STEP_ROWS, OLDEST_SCAN_RETRIES};
 use decnet_core::time::UnixMicros;
-use rusqlite::{Connection, OptionalExtension};
 use rustc_hash::FxHashMap;
 
 use super::super::error::Error;
 use super::super::id::{DeliveryId, SubscriptionKey};
-use super::super::state::{QUEUED, RETRYING};
+use super::super::state::{DEAD, QUEUED, RETRYING};
 use super::Reader;
+use crate::sql;
 
 /// A running census and its counts so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Census {
-    stage: Stage,
-    counts: FxHashMap<SubscriptionKey, CensusCounts>,
+    /// The state whose index is being read, and the subscription, `due_at` and id of the last entry read; `None` at the end.
+    position: Option<(i64, Entry)>,
+    /// The counts of the subscriptions that have deliveries.
+    pub counts: FxHashMap<SubscriptionKey, CensusCounts>,
 }
 
 /// The counts of one subscription.
@@ -30,27 +32,14 @@ pub struct CensusCounts {
     pub dead: u64,
 }
 
-/// The index that is being read, and the last entry read.
-#[derive(Debug, Clone, Copy)]
-enum Stage {
-    Waiting { state: i64, after: (i64, i64, i64) },
-    Dead { after: i64 },
-    Done,
-}
+type Entry = (i64, i64, i64);
 
-const FIRST: (i64, i64, i64) = (i64::MIN, i64::MIN, i64::MIN);
+/// The position before all entries.
+const FIRST: Entry = (i64::MIN, i64::MIN, i64::MIN);
 
-impl Default for Stage {
+impl Default for Census {
     fn default() -> Self {
-        Self::Waiting { state: QUEUED, after: FIRST }
-    }
-}
-
-impl Census {
-    /// Returns the counts of the subscriptions that have deliveries.
-    #[must_use]
-    pub fn into_counts(self) -> FxHashMap<SubscriptionKey, CensusCounts> {
-        self.counts
+        Self { position: Some((QUEUED, FIRST)), counts: FxHashMap::default() }
     }
 }
 
@@ -61,19 +50,22 @@ impl Reader {
     /// # Errors
     /// See [`Error`].
     pub fn count_some(&self, census: &mut Census) -> Result<bool, Error> {
-        census.stage = match census.stage {
-            Stage::Waiting { state, after } => {
-                match (count_waiting(&self.conn, state, after, &mut census.counts)?, state) {
-                    (Some(after), _) => Stage::Waiting { state, after },
-                    (None, QUEUED) => Stage::Waiting { state: RETRYING, after: FIRST },
-                    (None, _) => Stage::Dead { after: i64::MIN },
-                }
-            }
-            Stage::Dead { after } => count_dead(&self.conn, after, &mut census.counts)?
-                .map_or(Stage::Done, |after| Stage::Dead { after }),
-            Stage::Done => Stage::Done,
+        let Some((state, after)) = census.position else { return Ok(false) };
+        let mut statement = self.conn.prepare_cached(&next_entries(state))?;
+        let mut rows = statement.query((after.0, after.1, after.2, CENSUS_STEP_ROWS))?;
+        let (mut last, mut read) = (FIRST, 0);
+        while let Some(row) = rows.next()? {
+            let counts = census.counts.entry(SubscriptionKey(row.get(0)?)).or_default();
+            *(if state == DEAD { &mut counts.dead } else { &mut counts.waiting }) += 1;
+            (last, read) = ((row.get(0)?, row.get(1)?, row.get(2)?), read + 1);
+        }
+        census.position = match state {
+            _ if read == CENSUS_STEP_ROWS => Some((state, last)),
+            QUEUED => Some((RETRYING, FIRST)),
+            RETRYING => Some((DEAD, FIRST)),
+            _ => None,
         };
-        Ok(!matches!(census.stage, Stage::Done))
+        Ok(census.position.is_some())
     }
 
     /// Returns the admission time of the oldest event with a waiting delivery of `sub`. Considers the queued deliveries,
@@ -86,61 +78,31 @@ impl Reader {
         sub: SubscriptionKey,
         held: Option<DeliveryId>,
     ) -> Result<Option<UnixMicros>, Error> {
-        let first = |state: i64, limit: u32| -> Result<Option<i64>, Error> {
+        let first = |state: i64, limit: u32| {
             // A literal state selects the partial index.
-            let sql = format!(
+            let first = format!(
                 "SELECT min(id) FROM
-             (SELECT id FROM deliveries WHERE state = {state} AND sub = ?1 ORDER BY due_at LIMIT ?2)"
+                 (SELECT id FROM deliveries WHERE state = {state} AND sub = ?1 ORDER BY due_at LIMIT ?2)"
             );
-            Ok(self.conn.prepare_cached(&sql)?.query_row((sub.0, limit), |row| row.get(0))?)
+            sql::value(&self.conn, &first, (sub.0, limit))
         };
         let (queued, retrying) = (first(QUEUED, 1)?, first(RETRYING, OLDEST_SCAN_RETRIES)?);
-        let Some(oldest) = [queued, retrying, held.map(DeliveryId::raw)].into_iter().flatten().min() else {
+        let Some(oldest) = [queued, retrying, held.map(|id| id.0)].into_iter().flatten().min() else {
             return Ok(None);
         };
-        let mut admitted_at =
-            self.conn.prepare_cached("SELECT admitted_at FROM events WHERE seq = ?1 >> ?2")?;
-        let at = admitted_at.query_row((oldest, DeliveryId::NUMBER_BITS), |row| row.get(0)).optional()?;
+        let seq = DeliveryId(oldest).seq();
+        let at = sql::find(&self.conn, "SELECT admitted_at FROM events WHERE seq = ?1", [seq])?;
         Ok(at.map(UnixMicros))
     }
 }
 
-/// Counts the next waiting deliveries. Returns the last delivery if there may be more.
-fn count_waiting(
-    conn: &Connection,
-    state: i64,
-    after: (i64, i64, i64),
-    counts: &mut FxHashMap<SubscriptionKey, CensusCounts>,
-) -> Result<Option<(i64, i64, i64)>, Error> {
-    // A literal state selects the partial index, which contains all three columns.
-    let sql = format!(
+/// Returns the SQL that reads the next entries of a state's index. A literal state selects the partial index.
+fn next_entries(state: i64) -> String {
+    if state == DEAD {
+        return "SELECT sub, 0, id FROM deliveries WHERE state = 4 AND id > ?3 ORDER BY id LIMIT ?4".into();
+    }
+    format!(
         "SELECT sub, due_at, id FROM deliveries WHERE state = {state} AND (sub, due_at, id) > (?1, ?2, ?3)
          ORDER BY sub, due_at, id LIMIT ?4"
-    );
-    let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query((after.0, after.1, after.2, CENSUS_STEP_ROWS))?;
-    let (mut last, mut read) = (None, 0);
-    while let Some(row) = rows.next()? {
-        let sub: u32 = row.get(0)?;
-        counts.entry(SubscriptionKey(sub)).or_default().waiting += 1;
-        (last, read) = (Some((sub.into(), row.get(1)?, row.get(2)?)), read + 1);
-    }
-    Ok(last.filter(|_| read == CENSUS_STEP_ROWS))
-}
-
-/// Counts the next dead deliveries. Returns the last delivery if there may be more.
-fn count_dead(
-    conn: &Connection,
-    after: i64,
-    counts: &mut FxHashMap<SubscriptionKey, CensusCounts>,
-) -> Result<Option<i64>, Error> {
-    let mut statement = conn
-        .prepare_cached("SELECT id, sub FROM deliveries WHERE state = 4 AND id > ?1 ORDER BY id LIMIT ?2")?;
-    let mut rows = statement.query((after, CENSUS_STEP_ROWS))?;
-    let (mut last, mut read) = (None, 0);
-    while let Some(row) = rows.next()? {
-        counts.entry(SubscriptionKey(row.get(1)?)).or_default().dead += 1;
-        (last, read) = (Some(row.get(0)?), read + 1);
-    }
-    Ok(last.filter(|_| read == CENSUS_STEP_ROWS))
+    )
 }

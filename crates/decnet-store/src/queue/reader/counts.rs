@@ -6,6 +6,7 @@ use rusqlite::Row;
 use super::super::error::Error;
 use super::super::id::SubscriptionKey;
 use super::Reader;
+use crate::sql;
 
 /// The numbers of deliveries of one subscription, by state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,9 +46,7 @@ impl Reader {
     /// # Errors
     /// See [`Error`].
     pub fn counts(&self) -> Result<Vec<Counts>, Error> {
-        let mut statement = self.conn.prepare_cached(COUNTS)?;
-        let all = statement.query_map([], read)?;
-        Ok(all.collect::<Result<_, _>>()?)
+        Ok(sql::all(&self.conn, COUNTS, [], read)?)
     }
 }
 

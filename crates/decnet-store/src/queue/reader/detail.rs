@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use decnet_core::delivery::Timings;
 use decnet_core::time::UnixMicros;
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, Row};
 
 use super::super::error::Error;
 use super::super::id::DeliveryId;
@@ -13,6 +13,7 @@ use super::super::settle::Attempt;
 use super::super::state;
 use super::Reader;
 use super::list::{BODY, COLUMNS, JOIN, Listed, read};
+use crate::sql;
 
 /// A delivery, its event and its attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,26 +34,23 @@ impl Reader {
     pub fn get(&self, id: DeliveryId) -> Result<Option<Detail>, Error> {
         // One transaction, so that the attempts match the delivery.
         let tx = self.conn.unchecked_transaction()?;
-        let sql = format!("SELECT {COLUMNS}, e.body FROM deliveries d {JOIN} WHERE d.id = ?1");
-        let found = tx.query_row(&sql, [id.raw()], |row| Ok((read(row)?, row.get::<_, Vec<u8>>(BODY)?)));
-        let Some((listed, body)) = found.optional()? else { return Ok(None) };
+        let find = format!("SELECT {COLUMNS}, e.body FROM deliveries d {JOIN} WHERE d.id = ?1");
+        let found = sql::first(&tx, &find, [id.0], |row| Ok((read(row)?, row.get::<_, Vec<u8>>(BODY)?)))?;
+        let Some((listed, body)) = found else { return Ok(None) };
         Ok(Some(Detail { listed, body: body.into(), attempts: attempts(&tx, id)? }))
     }
 }
 
 /// Returns the attempts of a delivery. The successful attempt is stored in the delivery's row.
 pub(super) fn attempts(conn: &Connection, id: DeliveryId) -> Result<Vec<Attempt>, Error> {
-    let mut find = conn.prepare_cached(
-        "SELECT number, started_at, duration_us, status, reason, detail, reply,
-             resolve_us, connect_us, tls_us, first_byte_us, repeats
-         FROM attempts WHERE delivery = ?1
-         UNION ALL SELECT attempts, settled_at - duration_us, duration_us, status, NULL, detail, reply,
-             resolve_us, connect_us, tls_us, first_byte_us, repeats
-         FROM deliveries WHERE id = ?1 AND state = 3
-         ORDER BY number",
-    )?;
-    let all = find.query_map([id.raw()], read_attempt)?;
-    Ok(all.collect::<Result<_, _>>()?)
+    const ATTEMPTS: &str = "SELECT number, started_at, duration_us, status, reason, detail, reply,
+            resolve_us, connect_us, tls_us, first_byte_us, repeats
+        FROM attempts WHERE delivery = ?1
+        UNION ALL SELECT attempts, settled_at - duration_us, duration_us, status, NULL, detail, reply,
+            resolve_us, connect_us, tls_us, first_byte_us, repeats
+        FROM deliveries WHERE id = ?1 AND state = 3
+        ORDER BY number";
+    Ok(sql::all(conn, ATTEMPTS, [id.0], read_attempt)?)
 }
 
 fn read_attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {

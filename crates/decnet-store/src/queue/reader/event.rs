@@ -2,12 +2,13 @@
 
 use decnet_core::event::sendable_id;
 use decnet_core::limits::LIST_STEP_ROWS;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::super::error::Error;
 use super::super::id::DeliveryId;
 use super::Reader;
 use super::list::{COLUMNS, JOIN, Listed, read};
+use crate::sql;
 
 /// The result of a search for an event by its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +45,8 @@ impl Reader {
         }
         // One transaction, so that the delivery matches the event.
         let tx = self.conn.unchecked_transaction()?;
-        let mut find = tx.prepare_cached("SELECT topic FROM events WHERE seq = ?1")?;
-        let Some(topic) = find.query_row([seq], |row| row.get(0)).optional()? else { return Ok(None) };
+        let topic = sql::find(&tx, "SELECT topic FROM events WHERE seq = ?1", [seq])?;
+        let Some(topic) = topic else { return Ok(None) };
         Ok(Some(EventDetail { topic, newest: newest(&tx, seq, subscription)? }))
     }
 
@@ -55,38 +56,38 @@ impl Reader {
     /// # Errors
     /// See [`Error`].
     pub fn find_event(&self, id: &str, keep_going: impl Fn() -> bool) -> Result<Search, Error> {
-        let mut start = self.conn.prepare_cached(
-            "SELECT min(seq) FROM (SELECT seq FROM events WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2)",
-        )?;
-        let mut search = self
-            .conn
-            .prepare_cached("SELECT max(seq) FROM events WHERE seq >= ?1 AND seq < ?2 AND id IN (?3, ?4)")?;
-        let stored_id = sendable_id(id);
         let (mut before, mut scanned) = (i64::MAX, 0);
-        while let Some(from) =
-            start.query_row((before, LIST_STEP_ROWS), |row| row.get::<_, Option<i64>>(0))?
-        {
-            if !keep_going() {
-                return Ok(Search::Unfinished { scanned });
+        while keep_going() {
+            match search_step(&self.conn, id, before)? {
+                None => return Ok(Search::Absent),
+                Some((_, Some(seq))) => return Ok(Search::Found(seq)),
+                Some((from, None)) => (before, scanned) = (from, scanned + u64::from(LIST_STEP_ROWS)),
             }
-            if let Some(seq) =
-                search.query_row((from, before, id, &stored_id), |row| row.get::<_, Option<i64>>(0))?
-            {
-                return Ok(Search::Found(seq));
-            }
-            (before, scanned) = (from, scanned + u64::from(LIST_STEP_ROWS));
         }
-        Ok(Search::Absent)
+        Ok(Search::Unfinished { scanned })
     }
 }
 
+/// Searches for an id among the `LIST_STEP_ROWS` newest events before the sequence number `before`. Returns the lowest sequence
+/// number of these events, and the newest event with the id; `None` if there are no events before `before`.
+pub(in super::super) fn search_step(
+    conn: &Connection,
+    id: &str,
+    before: i64,
+) -> Result<Option<(i64, Option<i64>)>, Error> {
+    let start = "SELECT min(seq) FROM (SELECT seq FROM events WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2)";
+    let Some(from) = sql::value::<Option<i64>>(conn, start, (before, LIST_STEP_ROWS))? else {
+        return Ok(None);
+    };
+    let search = "SELECT max(seq) FROM events WHERE seq >= ?1 AND seq < ?2 AND id IN (?3, ?4)";
+    Ok(Some((from, sql::value(conn, search, (from, before, id, sendable_id(id)))?)))
+}
+
 fn newest(conn: &Connection, seq: i64, subscription: &str) -> Result<Option<Listed>, Error> {
-    let first = DeliveryId::new(seq, 0);
-    let sql = format!(
+    let (first, last) = DeliveryId::range_of_event(seq);
+    let newest = format!(
         "SELECT {COLUMNS} FROM deliveries d {JOIN} WHERE d.id BETWEEN ?1 AND ?2 AND s.uuid = ?3
          ORDER BY d.id DESC LIMIT 1"
     );
-    let mut newest = conn.prepare_cached(&sql)?;
-    let range = (first.raw(), first.last_of_event().raw(), subscription);
-    Ok(newest.query_row(range, read).optional()?)
+    Ok(sql::first(conn, &newest, (first, last, subscription), read)?)
 }

@@ -6,13 +6,14 @@ use decnet_core::limits::{LIST_STEP_ROWS, PAGE_SCAN_ROWS};
 use decnet_core::subscription::is_same_name;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::{Pattern, matches};
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, Row};
 
 use super::super::error::Error;
 use super::super::id::DeliveryId;
 use super::super::state;
 use super::Reader;
 use super::active::ActiveSubscriptions;
+use crate::sql;
 
 /// The conditions for a list of deliveries. The default matches all.
 #[derive(Debug, Clone, Default)]
@@ -104,11 +105,11 @@ fn scan(conn: &Connection, filter: &Filter, max_steps: usize) -> Result<Page, Er
     if subs.as_ref().is_some_and(Vec::is_empty) {
         return Ok(Page::default());
     }
-    let subs = subs.map(|keys| json_list(&keys));
+    let subs = subs.map(|keys| serde_json::to_string(&keys).expect("a list of numbers is valid JSON"));
     let oldest = filter.since.map_or(Ok(0), |since| first_since(conn, since))?;
     let end = filter.until.map_or(Ok(i64::MAX), |until| first_since(conn, until))?;
     let mut found = Vec::new();
-    let mut before = filter.before.map_or(i64::MAX, DeliveryId::raw).min(end);
+    let mut before = filter.before.map_or(i64::MAX, |id| id.0).min(end);
     let mut steps = 0;
     // Each step is a short read, so that the write-ahead log can restart between two steps.
     while found.len() < limit
@@ -116,7 +117,7 @@ fn scan(conn: &Connection, filter: &Filter, max_steps: usize) -> Result<Page, Er
         && let Some(from) = step_before(conn, filter.is_dead_only(), before)?
     {
         if steps >= max_steps {
-            return Ok(Page { deliveries: found, next: Some(DeliveryId::from_raw(before)) });
+            return Ok(Page { deliveries: found, next: Some(DeliveryId(before)) });
         }
         steps += 1;
         list_between(conn, filter, subs.as_deref(), (from.max(oldest), before), limit, &mut found)?;
@@ -129,8 +130,7 @@ fn scan(conn: &Connection, filter: &Filter, max_steps: usize) -> Result<Page, Er
 /// Returns the key of the subscription with exactly this UUID, or otherwise the keys of the subscriptions with an equivalent
 /// name.
 fn subscription_keys(conn: &Connection, name_or_uuid: &str) -> Result<Vec<u32>, Error> {
-    let mut by_uuid = conn.prepare_cached("SELECT key FROM subscriptions WHERE uuid = ?1")?;
-    if let Some(key) = by_uuid.query_row([name_or_uuid], |row| row.get(0)).optional()? {
+    if let Some(key) = sql::find(conn, "SELECT key FROM subscriptions WHERE uuid = ?1", [name_or_uuid])? {
         return Ok(vec![key]);
     }
     let mut by_name = conn.prepare_cached("SELECT key, name FROM subscriptions WHERE name = ?1 OR ?2")?;
@@ -144,22 +144,23 @@ fn subscription_keys(conn: &Connection, name_or_uuid: &str) -> Result<Vec<u32>, 
     Ok(keys)
 }
 
-fn json_list(keys: &[u32]) -> String {
-    serde_json::to_string(keys).expect("numbers always serialise")
-}
-
 /// Returns the lowest id of a delivery whose event was admitted at `since` or later, by binary search: admission times ascend
 /// with sequence numbers.
 pub(in super::super) fn first_since(conn: &Connection, since: UnixMicros) -> Result<i64, Error> {
-    let mut admitted_at =
-        conn.prepare_cached("SELECT admitted_at FROM events WHERE seq >= ?1 ORDER BY seq LIMIT 1")?;
     let (mut low, mut high) = (0, DeliveryId::MAX_SEQ);
     while low < high {
         let middle = low + (high - low) / 2;
-        let at: Option<i64> = admitted_at.query_row([middle], |row| row.get(0)).optional()?;
-        if at.is_some_and(|at| at < since.0) { low = middle + 1 } else { high = middle }
+        if admitted_from(conn, middle)? < since.0 { low = middle + 1 } else { high = middle }
     }
-    Ok(DeliveryId::new(low, 0).raw())
+    Ok(DeliveryId::new(low, 0).0)
+}
+
+pub(in super::super) const ADMITTED_FROM: &str =
+    "SELECT admitted_at FROM events WHERE seq >= ?1 ORDER BY seq LIMIT 1";
+
+/// Returns the admission time of the first event with this or a higher sequence number; `i64::MAX` if there is none.
+pub(in super::super) fn admitted_from(conn: &Connection, seq: i64) -> Result<i64, Error> {
+    Ok(sql::find(conn, ADMITTED_FROM, [seq])?.unwrap_or(i64::MAX))
 }
 
 /// Returns the lowest id of the next step, which has at most `LIST_STEP_ROWS` rows before `before`.
@@ -170,11 +171,11 @@ pub(in super::super) fn step_before(
 ) -> Result<Option<i64>, Error> {
     // Dead deliveries are often rare, and have an index.
     let condition = if dead_only { "state = 4" } else { "true" };
-    let sql = format!(
+    let first = format!(
         "SELECT min(id) FROM
              (SELECT id FROM deliveries WHERE {condition} AND id < ?1 ORDER BY id DESC LIMIT ?2)"
     );
-    Ok(conn.prepare_cached(&sql)?.query_row((before, LIST_STEP_ROWS), |row| row.get(0))?)
+    Ok(sql::value(conn, &first, (before, LIST_STEP_ROWS))?)
 }
 
 /// Adds the matching deliveries from `from` until before `before`, newest first.
@@ -186,7 +187,7 @@ fn list_between(
     limit: usize,
     found: &mut Vec<Listed>,
 ) -> Result<(), Error> {
-    let sql = format!(
+    let select = format!(
         "SELECT {COLUMNS} FROM deliveries d {JOIN}
          WHERE d.id >= ?1 AND d.id < ?2 AND ({})
              AND (?3 IS NULL OR d.sub IN (SELECT value FROM json_each(?3)))
@@ -194,7 +195,7 @@ fn list_between(
          ORDER BY d.id DESC",
         filter.condition()
     );
-    let mut statement = conn.prepare_cached(&sql)?;
+    let mut statement = conn.prepare_cached(&select)?;
     let mut rows = statement.query((from, before, subs, filter.reason.map(Reason::code)))?;
     while found.len() < limit
         && let Some(row) = rows.next()?
@@ -250,7 +251,7 @@ fn sql_condition(status: DeliveryStatus) -> &'static str {
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Listed> {
     Ok(Listed {
-        id: DeliveryId::from_raw(row.get(0)?),
+        id: DeliveryId(row.get(0)?),
         subscription_uuid: row.get(1)?,
         subscription_name: row.get(2)?,
         state: state::from_columns(row, 3)?,
@@ -259,6 +260,6 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Listed> {
         settled_at: row.get::<_, Option<i64>>(8)?.map(UnixMicros),
         event_id: row.get(9)?,
         topic: row.get(10)?,
-        again: row.get::<_, Option<i64>>(11)?.map(DeliveryId::from_raw),
+        again: row.get::<_, Option<i64>>(11)?.map(DeliveryId),
     })
 }

@@ -10,21 +10,25 @@ mod list;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 pub use self::active::ActiveSubscriptions;
 pub use self::census::{Census, CensusCounts};
 pub use self::counts::Counts;
 pub use self::detail::Detail;
+pub(super) use self::event::search_step;
 pub use self::event::{EventDetail, Search};
+#[cfg(test)]
+pub(super) use self::list::ADMITTED_FROM;
 pub use self::list::{Filter, Listed, Page};
-pub(super) use self::list::{first_since, step_before};
+pub(super) use self::list::{admitted_from, first_since, step_before};
 
 use super::connection::{open_reader, path};
 use super::error::Error;
 use super::id::DeliveryId;
 use super::times::{RecordedTimes, recorded_times};
 use crate::file_identity::OpenedFile;
+use crate::sql;
 
 /// A read-only connection to the queue. Each call uses short transactions, so that the write-ahead log can restart.
 #[derive(Debug)]
@@ -43,7 +47,7 @@ impl Reader {
     /// There is no queue yet, or the file cannot be used.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let file = OpenedFile::of(&path(dir));
-        Ok(Self { conn: open_reader(file.path(), BUSY_TIMEOUT)?, file })
+        Ok(Self { conn: open_reader(&file.path, BUSY_TIMEOUT)?, file })
     }
 
     /// Returns whether the path still leads to the open file. A restored queue is another file.
@@ -57,8 +61,7 @@ impl Reader {
     /// # Errors
     /// See [`Error`].
     pub fn submitted_topic(&self, event_id: &str) -> Result<Option<Box<str>>, Error> {
-        let mut find = self.conn.prepare_cached("SELECT topic FROM submitted WHERE id = ?1 LIMIT 1")?;
-        Ok(find.query_row([event_id], |row| row.get(0)).optional()?)
+        Ok(sql::find(&self.conn, "SELECT topic FROM submitted WHERE id = ?1 LIMIT 1", [event_id])?)
     }
 
     /// Returns the times that the queue has recorded.
@@ -74,8 +77,7 @@ impl Reader {
     /// # Errors
     /// See [`Error`].
     pub fn newest(&self) -> Result<Option<DeliveryId>, Error> {
-        let newest =
-            self.conn.prepare_cached("SELECT max(id) FROM deliveries")?.query_row([], |row| row.get(0));
-        Ok(newest.map(|id: Option<i64>| id.map(DeliveryId::from_raw))?)
+        let newest: Option<i64> = sql::value(&self.conn, "SELECT max(id) FROM deliveries", [])?;
+        Ok(newest.map(DeliveryId))
     }
 }

@@ -9,10 +9,10 @@ use decnet_core::access::JwtKey;
 use decnet_core::duration;
 use decnet_core::limits::SETUP_LINK_TTL;
 
-use crate::commands::shared::catalog::read_if_exists;
 use crate::config::Config;
 use crate::output;
 use crate::receiver::now;
+use crate::store::read_if_exists;
 
 /// The help for the operator while no credential exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,13 +26,11 @@ pub(super) enum FirstToken {
 /// Returns the access rules of an API at this address.
 ///
 /// # Errors
-/// No credential exists and other hosts can reach the address, or the catalog cannot be read.
+/// The catalog cannot be read.
 pub(super) fn access(config: &Config, address: SocketAddr, first: FirstToken) -> anyhow::Result<Access> {
     let jwt = config.access.jwt_secret.as_ref().map(JwtKey::new).transpose();
     let jwt = jwt.context("DECNET_JWT_SECRET is not usable")?;
-    let has_credential = has_credential(config)?;
-    check_exposure(address, has_credential)?;
-    let setup = if has_credential { None } else { invite(config, address, first) };
+    let setup = if has_credential(config)? { None } else { announce_setup(config, address, first) };
     Ok(Access { jwt, setup, cors_origins: config.access.cors_origins.clone() })
 }
 
@@ -40,7 +38,7 @@ pub(super) fn access(config: &Config, address: SocketAddr, first: FirstToken) ->
 ///
 /// # Errors
 /// No credential exists and other hosts can reach the address, or the catalog cannot be read.
-pub(crate) fn refuse_exposed(config: &Config, address: SocketAddr) -> anyhow::Result<()> {
+pub(super) fn refuse_exposed(config: &Config, address: SocketAddr) -> anyhow::Result<()> {
     Ok(check_exposure(address, address.ip().is_loopback() || has_credential(config)?)?)
 }
 
@@ -54,19 +52,19 @@ pub(crate) fn has_credential(config: &Config) -> anyhow::Result<bool> {
 
 /// Reports how to create the first token. The link is secret while it is valid, so it is printed only to a terminal, never
 /// to a journal, a file or a pipe, which others may read.
-fn invite(config: &Config, address: SocketAddr, first: FirstToken) -> Option<SetupCode> {
+fn announce_setup(config: &Config, address: SocketAddr, first: FirstToken) -> Option<SetupCode> {
     if first == FirstToken::Hint || !stderr().is_terminal() {
-        output::say(&format!(
+        output::note(&format!(
             "the API has no token yet; create one with: decnet --data-dir {} token create --name admin --scope admin",
             config.data_dir.display()
         ));
         return None;
     }
     let code = SetupCode::generate();
-    output::say(&format!(
+    output::note(&format!(
         "the API has no token yet; to create one for the admin, open this link on this host within {}:",
         duration::show(SETUP_LINK_TTL)
     ));
-    output::say(&format!("  {}", code.link(address)));
+    output::note(&format!("  {}", code.link(address)));
     Some(code)
 }

@@ -9,29 +9,28 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use decnet_api::{Access, Api, Options};
+use decnet_api::{Api, Options};
 use decnet_core::limits::MAX_API_CONNECTIONS;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::access::{FirstToken, access};
-pub(crate) use self::access::{has_credential, refuse_exposed};
+pub(crate) use self::access::has_credential;
+use self::access::{FirstToken, access, refuse_exposed};
 use self::outbound::Dispatch;
 use super::shared::bus_client;
-use super::shared::catalog::create_catalog_dir;
 use super::shared::detach::DetachArgs;
 use crate::config::Config;
 use crate::context::Context;
 use crate::descriptors;
 use crate::output;
+use crate::store::open_or_create;
 use crate::supervision::Service;
-use crate::worker::open_catalog;
 use decnet_runtime::thread::RuntimeThread;
 use decnet_telemetry::api::Page;
 
 /// Runs the HTTP API alone: subscriptions, events, deliveries.
 ///
-/// Uses the catalog and the queue in the data directory, beside `decnet webhook`. `decnet serve` contains the API. The OpenAPI
+/// Uses the catalog and the queue in the data directory, together with `decnet webhook`. `decnet serve` contains the API. The OpenAPI
 /// document is at /openapi.json, its readable form at /docs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -43,7 +42,7 @@ pub(crate) struct Args {
     /// The address to listen on [default: DECNET_API_HOST or 127.0.0.1]
     #[arg(long)]
     host: Option<String>,
-    /// The port, 0 for a free one [default: DECNET_API_PORT or 8000]
+    /// The port; 0 for any free port [default: DECNET_API_PORT or 8000]
     #[arg(long)]
     port: Option<u16>,
     #[command(flatten)]
@@ -58,20 +57,19 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     if args.log_file.is_some() {
-        output::say("decnet: --log-file has no effect: only DECNET's own API reads that file");
+        output::warn("--log-file has no effect: only DECNET's own API reads that file");
     }
     if args.workers.is_some() {
-        output::say("decnet: --workers has no effect: one process serves all requests");
+        output::warn("--workers has no effect: one process serves all requests");
     }
     let config = &context.config;
     let host = args.host.as_deref().unwrap_or(&config.api.host);
-    let listener = listen(host, args.port.unwrap_or(config.api.port))?;
-    descriptors::ensure_for(MAX_API_CONNECTIONS);
-    create_catalog_dir(config)?;
-    drop(open_catalog(config)?);
+    let listener = listen(config, host, args.port.unwrap_or(config.api.port))?;
+    descriptors::allow_connections(MAX_API_CONNECTIONS, 0);
+    drop(open_or_create(config)?);
     let sockets = if config.bus.enabled { bus_client::sockets(config) } else { Vec::new() };
     let address = listener.local_addr()?;
-    let api = Api::new(options(config, sockets, None, access(config, address, FirstToken::Hint)?)?);
+    let api = api(config, sockets, None, address, FirstToken::Hint)?;
     tracing::info!(%address, "the API is listening");
     // The API has no loop to watch; this runtime's progress is its liveness signal.
     let status = Box::new(move || format!("serving at {address}"));
@@ -89,8 +87,8 @@ pub(crate) fn start(
     listener: TcpListener,
     stop: &CancellationToken,
 ) -> anyhow::Result<RuntimeThread<(), anyhow::Error>> {
-    let access = access(config, listener.local_addr()?, FirstToken::Link)?;
-    let (api, stop) = (Api::new(options(config, sockets, Some(nudge), access)?), stop.clone());
+    let api = api(config, sockets, Some(nudge), listener.local_addr()?, FirstToken::Link)?;
+    let stop = stop.clone();
     RuntimeThread::start("API", move |ready| async move {
         ready.up();
         Ok(api.run(listener, stop).await?)
@@ -100,13 +98,13 @@ pub(crate) fn start(
 /// Binds the API's address. Call this before anything else is started.
 ///
 /// # Errors
-/// The address cannot be bound. The error says what to do.
-pub(crate) fn listen(host: &str, port: u16) -> anyhow::Result<TcpListener> {
+/// The address cannot be bound, or other hosts can reach it and no credential exists. The error says what to do.
+pub(crate) fn listen(config: &Config, host: &str, port: u16) -> anyhow::Result<TcpListener> {
     let addresses = (host.trim_matches(['[', ']']), port).to_socket_addrs();
     let addresses: Vec<SocketAddr> = addresses
         .with_context(|| format!("`{host}` is not an address of this host; set DECNET_API_HOST (--host)"))?
         .collect();
-    TcpListener::bind(&*addresses).map_err(|error| {
+    let listener = TcpListener::bind(&*addresses).map_err(|error| {
         let remedy = match error.kind() {
             io::ErrorKind::AddrInUse => {
                 "another program uses the port: stop it (`ss -ltnp` shows it), choose another port with \
@@ -116,23 +114,26 @@ pub(crate) fn listen(host: &str, port: u16) -> anyhow::Result<TcpListener> {
             _ => "set DECNET_API_HOST to an address of this host",
         };
         anyhow::anyhow!("the API cannot listen on {host} port {port}: {error}; {remedy}")
-    })
+    })?;
+    refuse_exposed(config, listener.local_addr()?)?;
+    Ok(listener)
 }
 
-fn options(
+fn api(
     config: &Config,
     sockets: Vec<PathBuf>,
     nudge: Option<Arc<Notify>>,
-    access: Access,
-) -> anyhow::Result<Options> {
-    Ok(Options {
+    address: SocketAddr,
+    first: FirstToken,
+) -> anyhow::Result<Api> {
+    Ok(Api::new(Options {
         catalog: config.database.path()?.to_owned(),
         data_dir: config.data_dir.clone(),
         sockets,
-        metrics: Arc::new(Page::new(config.data_dir.clone())),
+        metrics: Arc::new(Page(config.data_dir.clone())),
         nudge,
-        access,
+        access: access(config, address, first)?,
         limits_creations: config.api.limits_creations,
         outbound: Arc::new(Dispatch::new(config.clone())),
-    })
+    }))
 }

@@ -8,7 +8,6 @@ use decnet_api::{Outbound, Refused, Tested};
 use decnet_core::duration;
 use decnet_core::limits::{API_TEST_TIMEOUT, MAX_API_TESTS};
 use decnet_core::redact::EndpointUrl;
-use decnet_sender::{AttemptResult, EgressGuard};
 use decnet_store::catalog::StoredSubscription;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -25,23 +24,26 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// The outbound operations with this process's configuration.
 pub(super) struct Dispatch {
     config: Arc<Config>,
-    guard: EgressGuard,
     tests: Arc<Semaphore>,
 }
 
 impl Dispatch {
     pub(super) fn new(config: Config) -> Self {
-        let guard = EgressGuard::new(config.egress.allow_private, config.egress.allow.clone());
-        Self { config: Arc::new(config), guard, tests: Arc::new(Semaphore::new(MAX_API_TESTS)) }
+        Self { config: Arc::new(config), tests: Arc::new(Semaphore::new(MAX_API_TESTS)) }
     }
 }
 
 impl Outbound for Dispatch {
     fn check(&self, url: EndpointUrl) -> BoxFuture<'static, Result<(), Refused>> {
-        let guard = self.guard.clone();
+        let config = Arc::clone(&self.config);
         async move {
             for address in addresses(&url).await {
-                guard.check(address).map_err(|forbidden| Refused(forbidden.to_string()))?;
+                config
+                    .worker
+                    .sender
+                    .guard
+                    .check(address)
+                    .map_err(|forbidden| Refused(forbidden.to_string()))?;
             }
             Ok(())
         }
@@ -56,13 +58,12 @@ impl Outbound for Dispatch {
                 return failed("too many tests are running; try again later".into());
             };
             // The permit is held until the test ends, even if the client has disconnected.
-            let tested = tokio::task::spawn_blocking(move || {
-                let tested = test(&stored, &triggered_by, &config, deadline);
-                drop(permit);
-                tested
-            })
-            .await;
-            tested.unwrap_or_else(|error| failed(error.to_string()))
+            let test = tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                test(&stored, &triggered_by, &config, deadline)
+            });
+            let tested = test.await.map_err(anyhow::Error::from).flatten();
+            tested.unwrap_or_else(|error| failed(failure::format_error(&error)))
         }
         .boxed()
     }
@@ -79,32 +80,26 @@ async fn addresses(url: &EndpointUrl) -> Vec<IpAddr> {
     found.ok().and_then(Result::ok).into_iter().flatten().map(|address| address.ip()).collect()
 }
 
-fn test(stored: &StoredSubscription, triggered_by: &str, config: &Config, deadline: Instant) -> Tested {
-    match attempt(stored, triggered_by, config, deadline) {
-        Ok(attempted) => tested(&attempted),
-        Err(error) => failed(failure::format_error(&error)),
-    }
-}
-
 /// Sends a test event. An attempt must remain on one thread, so it gets a current-thread runtime.
-fn attempt(
+fn test(
     stored: &StoredSubscription,
     triggered_by: &str,
     config: &Config,
     deadline: Instant,
-) -> anyhow::Result<AttemptResult> {
+) -> anyhow::Result<Tested> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let attempted =
         runtime.block_on(async { timeout_at(deadline, ping(stored, triggered_by, config)).await });
     // A pending name lookup must not keep the permit.
     runtime.shutdown_background();
-    attempted.unwrap_or_else(|_| {
+    let late = |_| {
         let limit = duration::show(API_TEST_TIMEOUT);
-        anyhow::bail!(
+        anyhow::anyhow!(
             "no answer within {limit}, the limit of a test over HTTP; `decnet subscription test` waits for the \
              subscription's timeout"
         )
-    })
+    };
+    Ok(tested(&attempted.map_err(late)??))
 }
 
 fn failed(error: String) -> Tested {
@@ -141,7 +136,7 @@ mod tests {
         let stored = catalog.load().unwrap().subscriptions.remove(0);
         let allow = ("DECNET_WEBHOOK_ALLOW_CIDRS".to_owned(), "127.0.0.1/32".to_owned());
         let config = config::find(&Inputs { environment: [allow].into(), ..Inputs::default() }).config;
-        let tested = test(&stored, "test", &config, Instant::now() + Duration::from_millis(100));
-        assert!(!tested.delivered && tested.error.unwrap().starts_with("no answer within 25s"));
+        let late = test(&stored, "test", &config, Instant::now() + Duration::from_millis(100)).unwrap_err();
+        assert!(late.to_string().starts_with("no answer within 25s"), "{late}");
     }
 }

@@ -11,32 +11,35 @@ use serde::Serialize;
 
 use super::driver::Measured;
 use super::rig::OTHER_THREADS;
-use super::verdict::{Conditions, Limit};
+use super::verdict::Limit;
 use crate::config::Config;
 use crate::output::{Paint, Text, pluralize};
 
 /// The results of a run.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Figures {
-    version: &'static str,
+    pub(super) version: &'static str,
     /// The build profile of this program; packages are built with `dist`.
-    build_profile: &'static str,
-    cores: usize,
+    pub(super) build_profile: &'static str,
+    pub(super) cores: usize,
     /// The data directory, whose disk is measured.
-    data_dir: String,
-    disk: Disk,
+    pub(super) data_dir: String,
+    pub(super) disk: Disk,
     /// The receiver's URL; `None` for the built-in receiver.
-    receiver: Option<String>,
+    pub(super) receiver: Option<String>,
     /// The configured maximum of requests in flight to one subscription.
-    concurrency: usize,
-    latency: Latency,
-    throughput: Vec<Throughput>,
-    limit: Limit,
-    verdict: Vec<String>,
+    pub(super) concurrency: usize,
+    pub(super) latency: Latency,
+    /// The median duration of an attempt at the paced rate.
+    #[serde(skip)]
+    pub(super) attempt: Duration,
+    pub(super) throughput: Vec<Throughput>,
+    pub(super) limit: Limit,
+    pub(super) verdict: Vec<String>,
 }
 
 /// The latency from the due time of an event to the receiver's response, at a rate at which nothing queues.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(super) struct Latency {
     pub(super) per_second: u32,
     #[serde(flatten)]
@@ -102,23 +105,22 @@ impl Figures {
         measured: Measured,
     ) -> Self {
         let Measured { latency, attempt, throughput } = measured;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let concurrency = config.delivery.concurrency;
-        let conditions = Conditions { disk, cores, concurrency, attempt, is_built_in: receiver.is_none() };
-        let limit = conditions.limit(&throughput);
-        Self {
+        let mut figures = Self {
             version: env!("CARGO_PKG_VERSION"),
             build_profile: env!("DECNET_BUILD_PROFILE"),
-            cores,
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
             data_dir: config.data_dir.display().to_string(),
             disk,
             receiver: receiver.map(ToString::to_string),
-            concurrency,
+            concurrency: config.worker.concurrency,
             latency,
-            verdict: conditions.sentences(&throughput, limit),
+            attempt,
             throughput,
-            limit,
-        }
+            ..Self::default()
+        };
+        figures.limit = figures.limit();
+        figures.verdict = figures.sentences();
+        figures
     }
 
     /// Formats the results as text, with the verdict at the end.

@@ -1,6 +1,6 @@
 //! `decnet bench`: measures this machine with the real bus, worker and queue.
 //!
-//! - [`plan`]: the amount of each measurement;
+//! - [`plan`]: the extent of each measurement;
 //! - [`rig`]: bus, receiver and worker in a temporary directory; [`driver`]: the measurements;
 //! - [`figures`]: the results; [`verdict`]: their interpretation.
 //!
@@ -19,11 +19,13 @@ use decnet_core::redact::EndpointUrl;
 use self::plan::Plan;
 use crate::commands::shared::confirm;
 use crate::commands::shared::secret_args::SecretArgs;
-use crate::config::read_duration;
+use crate::config::read_duration_within;
 use crate::context::Context;
 use crate::output;
 
-/// The longest measurement that can be requested.
+/// The shortest total duration that can be requested.
+const MIN_SECONDS: Duration = Duration::from_secs(1);
+/// The longest total duration that can be requested.
 const MAX_SECONDS: Duration = Duration::from_secs(600);
 /// The maximum number of events of a throughput measurement.
 const MAX_EVENTS: u64 = 10_000_000;
@@ -45,8 +47,8 @@ Examples:
   decnet bench --seconds 60s --json
   decnet bench --receiver https://siem.example/hook --secret-file secret.txt --events 200")]
 pub(crate) struct Args {
-    /// Send to this receiver, http or https, instead of a built-in one
-    #[arg(long, value_name = "URL", value_parser = url)]
+    /// Send to this receiver, http or https, instead of to the built-in receiver
+    #[arg(long, value_name = "URL", value_parser = |text: &str| EndpointUrl::new(text))]
     receiver: Option<EndpointUrl>,
     #[command(flatten)]
     secret: SecretArgs,
@@ -65,23 +67,15 @@ pub(crate) struct Args {
     json: bool,
 }
 
-fn url(text: &str) -> Result<EndpointUrl, String> {
-    EndpointUrl::new(text).map_err(|error| error.to_string())
-}
-
-/// Parses a duration; a number without a unit is in seconds.
 fn seconds(text: &str) -> Result<Duration, String> {
-    let is_bare = text.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds = if is_bare { read_duration(&format!("{text}s")) } else { read_duration(text) }?;
-    let range = Duration::from_secs(1)..=MAX_SECONDS;
-    if range.contains(&seconds) { Ok(seconds) } else { Err("must be from 1s to 10m".into()) }
+    read_duration_within(text, MIN_SECONDS, MAX_SECONDS)
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let plan = Plan::new(args.receiver.is_some(), args.events, args.seconds);
     let secret = args.secret.read()?;
     if let Some(url) = &args.receiver {
-        obtain_consent(url, &plan, args.yes, context).await?;
+        confirm_requests(url, &plan, args.yes, context).await?;
     }
     let figures = rig::measure(args.receiver.as_ref(), secret, plan, context).await?;
     if args.json { output::json(&figures) } else { output::print(&figures.human(context.paint)) }
@@ -91,16 +85,20 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// There is no terminal to ask on, or the answer is no.
-async fn obtain_consent(url: &EndpointUrl, plan: &Plan, yes: bool, context: &Context) -> anyhow::Result<()> {
-    let (requests, at_once) = (plan.requests(), context.config.delivery.concurrency);
+async fn confirm_requests(
+    url: &EndpointUrl,
+    plan: &Plan,
+    yes: bool,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let (requests, at_once) = (plan.requests(), context.config.worker.concurrency);
     let what =
         format!("up to {requests} real requests to {url}, {at_once} at a time, signed, with topic `bench`");
     if yes {
-        output::say(&format!("sending {what}"));
+        output::note(&format!("sending {what}"));
         return Ok(());
     }
-    let problem = format!("this would send {what}; there is no terminal to confirm it on, so pass --yes");
-    confirm::ask(format!("This sends {what}. Continue? [y/N] "), problem, "nothing was sent", context).await
+    confirm::ask(&format!("send {what}"), "nothing was sent", context).await
 }
 
 #[cfg(test)]

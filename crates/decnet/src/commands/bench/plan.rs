@@ -1,4 +1,4 @@
-//! The amount of each measurement.
+//! The extent of each measurement.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use std::time::Duration;
 const DEFAULT_TOTAL: Duration = Duration::from_secs(10);
 /// The default number of events to an external receiver.
 const DEFAULT_REAL_EVENTS: u64 = 1000;
-/// The subscriptions of the second throughput measurement.
+/// The number of subscriptions of the second throughput measurement.
 const MANY: u32 = 10;
 
-/// The amount of each measurement.
+/// The extent of each measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// The events that open connections before the measurements.
+    /// The number of events that open connections before the measurements.
     pub(crate) warm_up: u32,
-    /// The events of the latency measurement.
+    /// The number of events of the latency measurement.
     pub(crate) paced: u32,
     /// The rate of the latency measurement, in events per second.
     pub(crate) per_second: u32,
@@ -22,7 +22,7 @@ pub(crate) struct Plan {
     pub(crate) events: u64,
     /// The maximum duration of a throughput measurement.
     pub(crate) time: Duration,
-    /// The subscriptions of a second throughput measurement, if there is one.
+    /// The number of subscriptions of a second throughput measurement, if there is one.
     pub(crate) many: Option<u32>,
 }
 
@@ -46,7 +46,7 @@ impl Plan {
         }
     }
 
-    /// Returns the maximum number of requests to an external receiver, including the first one that checks it.
+    /// Returns the maximum number of requests to an external receiver, including the first request, which checks it.
     pub(crate) fn requests(&self) -> u64 {
         1 + u64::from(self.warm_up) + u64::from(self.paced) + self.events
     }

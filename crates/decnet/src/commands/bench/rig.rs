@@ -1,6 +1,6 @@
 //! The system under test: bus, worker and queue as in `decnet serve`, in a temporary directory.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as StdListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,7 +19,6 @@ use decnet_runtime::thread::RuntimeThread;
 use decnet_sender::Target;
 use decnet_store::catalog::{Catalog, Create, generate_secret};
 use indicatif::ProgressBar;
-use ipnet::IpNet;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::LocalSet;
@@ -74,8 +73,7 @@ pub(super) async fn measure(
     subscribe(&config, &url, &secret, plan)?;
     let socket = directory.path().join(SERVE_SOCKET);
     let bus = start_bus(&config, &socket, &Liveness::default(), &stop)?;
-    let allow = built_in.iter().map(|_| IpNet::from(IpAddr::from(Ipv4Addr::LOCALHOST))).collect::<Vec<_>>();
-    let measured = work(&config, &socket, &allow, plan, context).await;
+    let measured = work(&config, &socket, built_in.is_some(), plan, context).await;
     stop.cancel();
     let received = match built_in {
         Some(receiver) => receiver.join().await,
@@ -91,11 +89,14 @@ pub(super) async fn measure(
 async fn work(
     config: &Config,
     socket: &Path,
-    allow: &[IpNet],
+    is_built_in: bool,
     plan: Plan,
     context: &Context,
 ) -> anyhow::Result<Measured> {
-    let prepared = Prepared::open(config, Some(socket), allow, MAX_BUS_CONNECTIONS)?;
+    let mut prepared = Prepared::open(config, Some(socket), MAX_BUS_CONNECTIONS)?;
+    if is_built_in {
+        prepared.allow_loopback();
+    }
     let mut watcher = Client::connect(socket, NAME).await?;
     watcher.subscribe(HEALTH_TOPIC).await?;
     let (socket, directory, stats) = (socket.to_owned(), config.data_dir.clone(), prepared.stats());

@@ -1,12 +1,9 @@
 //! The interpretation of the results: the bottleneck, and how to remove it.
 
-use std::time::Duration;
-
-use decnet_bench::disk::Disk;
 use decnet_bench::format::{millis, rate};
 use serde::Serialize;
 
-use super::figures::Throughput;
+use super::figures::Figures;
 
 /// The share of all cores at which the processor is the bottleneck. Below 1, because threads also wait for each other.
 const BUSY: f64 = 0.75;
@@ -18,7 +15,7 @@ const IDLE: f64 = 0.5;
 const SATURATED: f64 = 0.7;
 
 /// The bottleneck of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Limit {
     /// All cores are busy.
@@ -32,24 +29,14 @@ pub(super) enum Limit {
     /// The processor is mostly idle: the worker waits for commits.
     Disk,
     /// Several components together.
+    #[default]
     Several,
 }
 
-/// The host resources, the concurrency and the attempt duration that determine the bottleneck of a run.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Conditions {
-    pub(super) disk: Disk,
-    pub(super) cores: usize,
-    pub(super) concurrency: usize,
-    /// The median duration of an attempt at the paced rate.
-    pub(super) attempt: Duration,
-    pub(super) is_built_in: bool,
-}
-
-impl Conditions {
+impl Figures {
     /// Returns the bottleneck of the first throughput measurement, which is to one subscription.
-    pub(super) fn limit(&self, throughput: &[Throughput]) -> Limit {
-        let Some(one) = throughput.first() else { return Limit::Disk };
+    pub(super) fn limit(&self) -> Limit {
+        let Some(one) = self.throughput.first() else { return Limit::Disk };
         let cores = self.cores as f64;
         let max_throughput = self.concurrency as f64 / self.attempt.as_secs_f64().max(1e-6);
         if one.cores_used.is_some_and(|used| used >= BUSY * cores) {
@@ -68,13 +55,14 @@ impl Conditions {
     }
 
     /// Returns the sentences of the verdict.
-    pub(super) fn sentences(&self, throughput: &[Throughput], limit: Limit) -> Vec<String> {
-        let rates = throughput.iter().map(|one| match (rate(one.events_per_second), one.subscriptions) {
-            (rate, 1) => format!("about {rate} events per second to one subscription"),
-            (rate, many) => format!("about {rate} per second to each of {many}"),
-        });
+    pub(super) fn sentences(&self) -> Vec<String> {
+        let rates =
+            self.throughput.iter().map(|one| match (rate(one.events_per_second), one.subscriptions) {
+                (rate, 1) => format!("about {rate} events per second to one subscription"),
+                (rate, many) => format!("about {rate} per second to each of {many}"),
+            });
         let rates = rates.collect::<Vec<_>>().join(", or ");
-        let mut sentences = vec![format!("This machine delivers {rates}."), self.explain(limit)];
+        let mut sentences = vec![format!("This machine delivers {rates}."), self.explain_limit()];
         if self.disk.in_memory {
             sentences.push(
                 "The data directory is in memory, so these results do not apply to a disk; specify a directory on a disk \
@@ -82,20 +70,20 @@ impl Conditions {
                     .into(),
             );
         }
-        if self.is_built_in {
+        if self.receiver.is_none() {
             sentences.push("Publisher, bus and receiver also used this machine.".into());
         }
         sentences
     }
 
-    fn explain(&self, limit: Limit) -> String {
-        match limit {
+    fn explain_limit(&self) -> String {
+        match self.limit {
             Limit::Processor => format!("The processor is the limit: all {} cores are busy.", self.cores),
             Limit::OtherPrograms => {
                 "Other programs are the limit: they use most cores; measure again when they are idle.".into()
             }
             Limit::OneCore => {
-                "One core is the limit: the worker's busiest thread uses all of it, so more cores would not help."
+                "One core is the limit: the worker's busiest thread uses it fully, so more cores would not help."
                     .into()
             }
             Limit::Receiver => format!(
@@ -114,25 +102,33 @@ impl Conditions {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use decnet_bench::disk::Disk;
     use decnet_bench::quantiles::Quantiles;
 
+    use super::super::figures::Throughput;
     use super::*;
 
-    fn conditions() -> Conditions {
+    /// Returns the results of a measurement: deliveries per second, cores used by this process and by other programs, and the
+    /// share of a core that the busiest thread used.
+    fn figures(per_second: u32, cores: f64, others: f64, busiest: f64) -> Figures {
         let p50 = Duration::from_millis(5);
-        let disk = Disk { in_memory: false, fdatasync: Quantiles { p50, ..Quantiles::default() } };
-        Conditions { disk, cores: 4, concurrency: 10, attempt: Duration::from_millis(1), is_built_in: true }
-    }
-
-    fn throughput(per_second: u32, cores: f64, others: f64, busiest: f64) -> Throughput {
-        Throughput {
-            subscriptions: 1,
-            deliveries_per_second: per_second.into(),
-            events_per_second: per_second.into(),
-            busiest_thread: Some(busiest),
-            cores_used: Some(cores),
-            cores_busy: Some(cores + others),
-            ..Throughput::default()
+        Figures {
+            cores: 4,
+            disk: Disk { in_memory: false, fdatasync: Quantiles { p50, ..Quantiles::default() } },
+            concurrency: 10,
+            attempt: Duration::from_millis(1),
+            throughput: vec![Throughput {
+                subscriptions: 1,
+                deliveries_per_second: per_second.into(),
+                events_per_second: per_second.into(),
+                busiest_thread: Some(busiest),
+                cores_used: Some(cores),
+                cores_busy: Some(cores + others),
+                ..Throughput::default()
+            }],
+            ..Figures::default()
         }
     }
 
@@ -146,18 +142,19 @@ mod tests {
             (2000, 0.5, 0.1, 0.2, Limit::Disk),
             (2000, 2.5, 0.1, 0.2, Limit::Several),
         ] {
-            let throughput = [throughput(per_second, cores, others, busiest)];
-            assert_eq!(conditions().limit(&throughput), expected);
-            let text = conditions().sentences(&throughput, expected).join(" ");
+            let mut figures = figures(per_second, cores, others, busiest);
+            figures.limit = figures.limit();
+            assert_eq!(figures.limit, expected);
+            let text = figures.sentences().join(" ");
             assert!(text.contains("the limit") && text.contains("events per second"), "{text}");
         }
     }
 
     #[test]
     fn file_system_in_memory_is_reported() {
-        let mut conditions = conditions();
-        conditions.disk.in_memory = true;
-        let text = conditions.sentences(&[throughput(1, 1.0, 0.0, 0.1)], Limit::Disk).join(" ");
+        let mut figures = figures(1, 1.0, 0.0, 0.1);
+        figures.disk.in_memory = true;
+        let text = figures.sentences().join(" ");
         assert!(text.contains("is in memory") && text.contains("--data-dir"), "{text}");
     }
 }

@@ -10,7 +10,7 @@ use self::probe::{Health, Probe};
 use self::service::Service;
 use crate::config::{Found, Setting};
 use crate::context::Context;
-use crate::failure::{AlreadyReported, Usage};
+use crate::failure::{Exit, Usage};
 use crate::output::{self, Paint, Table};
 
 /// Prints the settings in effect and checks the environment.
@@ -36,12 +36,12 @@ pub(crate) struct Args {
 
 impl Args {
     /// Returns whether everything is checked, not only one service.
-    pub(crate) fn is_about_everything(&self) -> bool {
+    pub(crate) fn includes_everything(&self) -> bool {
         self.service.is_none()
     }
 
     /// Returns whether the API is checked.
-    pub(crate) fn asks_about_the_api(&self) -> bool {
+    pub(crate) fn includes_api(&self) -> bool {
         self.service.is_none_or(|service| service == Service::Api)
     }
 }
@@ -52,9 +52,8 @@ pub(crate) async fn run(args: &Args, found: Found, context: &Context) -> anyhow:
         None => probe::all(&context.config).await,
     };
     if args.json {
-        let setting = |of: &Setting| json!({"name": of.name, "value": of.value, "source": of.source});
         output::json(&json!({
-            "settings": found.settings.iter().map(setting).collect::<Vec<_>>(),
+            "settings": found.settings,
             "problems": found.problems,
             "warnings": found.warnings,
             "checks": probes.iter().map(Probe::json).collect::<Vec<_>>(),
@@ -68,11 +67,8 @@ pub(crate) async fn run(args: &Args, found: Found, context: &Context) -> anyhow:
     if !found.problems.is_empty() {
         return Err(Usage(found.problems).into());
     }
-    if probes.iter().any(|probe| probe.health == Health::Unusable) {
-        Err(AlreadyReported.into())
-    } else {
-        Ok(())
-    }
+    anyhow::ensure!(probes.iter().all(|probe| probe.health != Health::Unusable), Exit::FAILURE);
+    Ok(())
 }
 
 fn print(settings: &[Setting], paint: Paint) -> anyhow::Result<()> {

@@ -4,17 +4,17 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use decnet_store::catalog::{Catalog, Row};
-use decnet_store::queue::{self, Reader};
+use decnet_store::queue::check_remains;
 use rustix::fs::{Access, access};
 use serde_json::{Value, json};
 
 use super::units;
 use crate::commands::api::has_credential;
 use crate::commands::shared::bus_client;
-use crate::commands::shared::catalog::read_if_exists;
 use crate::config::Config;
 use crate::failure::format_error;
 use crate::output::{Paint, Text, pluralize};
+use crate::store::{queue_if_exists, read_if_exists};
 
 /// The result of a check.
 pub(super) struct Probe {
@@ -73,7 +73,7 @@ pub(super) async fn all(config: &Config) -> Vec<Probe> {
     vec![
         Probe::new("data directory", data_dir(&config.data_dir)),
         Probe::new("catalog", catalog(config)),
-        Probe::new("queue", queue(&config.data_dir)),
+        Probe::new("queue", queue(config)),
         Probe::new("bus", Ok(bus(config).await)),
         Probe::new("API", api(config)),
         units::probe(),
@@ -121,23 +121,16 @@ fn count(rows: &[Row]) -> String {
     text
 }
 
-fn queue(data_dir: &Path) -> anyhow::Result<(Health, String)> {
-    let counts = Reader::open(data_dir).and_then(|reader| {
-        queue::check_remains(data_dir)?;
-        reader.counts()
-    });
-    match counts {
-        Ok(counts) => {
-            let waiting = counts.iter().map(|counts| counts.pending + counts.retrying).sum();
-            let dead = counts.iter().map(|counts| counts.dead).sum();
-            let waiting = pluralize(waiting, "delivery waits", "deliveries wait");
-            Ok((Health::Good, format!("{waiting}, {}", pluralize(dead, "is dead", "are dead"))))
-        }
-        Err(queue::Error::NoQueue { .. }) => {
-            Ok((Health::Waiting, "will be created when the worker starts".into()))
-        }
-        Err(error) => Err(error.into()),
-    }
+fn queue(config: &Config) -> anyhow::Result<(Health, String)> {
+    let Some(reader) = queue_if_exists(config)? else {
+        return Ok((Health::Waiting, "will be created when the worker starts".into()));
+    };
+    check_remains(&config.data_dir)?;
+    let counts = reader.counts()?;
+    let waiting = counts.iter().map(|counts| counts.pending + counts.retrying).sum();
+    let dead = counts.iter().map(|counts| counts.dead).sum();
+    let waiting = pluralize(waiting, "delivery waits", "deliveries wait");
+    Ok((Health::Good, format!("{waiting}, {}", pluralize(dead, "is dead", "are dead"))))
 }
 
 /// Checks the bus. A worker waits for a bus that does not answer.

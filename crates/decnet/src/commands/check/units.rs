@@ -6,26 +6,18 @@ use std::path::{Path, PathBuf};
 use super::probe::{Health, Probe};
 use crate::units;
 
-const UNITS: [&str; 3] = ["decnet-bus.service", "decnet-webhook.service", "decnet-api.service"];
-
 pub(super) fn probe() -> Probe {
-    check(&units::places(), std::env::current_exe().ok().as_deref())
+    check(&units::directories(), std::env::current_exe().ok().as_deref())
 }
 
-fn check(places: &[PathBuf], program: Option<&Path>) -> Probe {
-    let found: Vec<_> = UNITS.iter().filter_map(|name| find(places, name)).collect();
-    if found.is_empty() {
+fn check(unit_directories: &[PathBuf], program: Option<&Path>) -> Probe {
+    let units = units::services(unit_directories).map(|(path, text)| describe(&path, &text, program));
+    let units: Vec<_> = units.collect();
+    if units.is_empty() {
         let detail = "not installed; `sudo decnet init` installs them (not needed for `decnet serve`)";
         return Probe::new("services", Ok((Health::Waiting, detail.into())));
     }
-    let units: Vec<_> = found.iter().map(|(path, text)| describe(path, text, program)).collect();
     Probe::new("services", Ok((Health::Good, units.join(", "))))
-}
-
-fn find(places: &[PathBuf], name: &str) -> Option<(PathBuf, String)> {
-    let path = units::find(places, name)?;
-    let text = fs::read_to_string(&path).ok()?;
-    Some((path, text))
 }
 
 /// Returns the path of a unit, and the program that it starts if that is not this program.
@@ -45,16 +37,16 @@ mod tests {
     #[test]
     fn effective_unit_and_its_other_program_are_shown() {
         let dir = tempfile::tempdir().unwrap();
-        let places = ["etc", "lib"].map(|name| dir.path().join(name));
+        let directories = ["etc", "lib"].map(|name| dir.path().join(name));
         let program = fs::canonicalize("/bin/sh").unwrap();
-        assert!(check(&places, Some(&program)).detail.starts_with("not installed"));
-        places.iter().for_each(|place| fs::create_dir(place).unwrap());
-        fs::write(places[1].join("decnet-bus.service"), "[Service]\nExecStart=/bin/sh bus\n").unwrap();
-        let of_package = places[1].join("decnet-bus.service").display().to_string();
-        assert_eq!(check(&places, Some(&program)).detail, of_package);
-        fs::write(places[0].join("decnet-bus.service"), "ExecStart=/opt/decnet/.venv/bin/decnet bus\n")
+        assert!(check(&directories, Some(&program)).detail.starts_with("not installed"));
+        directories.iter().for_each(|directory| fs::create_dir(directory).unwrap());
+        fs::write(directories[1].join("decnet-bus.service"), "[Service]\nExecStart=/bin/sh bus\n").unwrap();
+        let of_package = directories[1].join("decnet-bus.service").display().to_string();
+        assert_eq!(check(&directories, Some(&program)).detail, of_package);
+        fs::write(directories[0].join("decnet-bus.service"), "ExecStart=/opt/decnet/.venv/bin/decnet bus\n")
             .unwrap();
-        let detail = check(&places, Some(&program)).detail;
+        let detail = check(&directories, Some(&program)).detail;
         assert!(
             detail.contains("/etc/")
                 && detail.contains("(starts another program: /opt/decnet/.venv/bin/decnet)"),

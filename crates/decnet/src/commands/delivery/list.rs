@@ -2,17 +2,19 @@
 
 use std::num::NonZeroUsize;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use decnet_core::delivery::{DeliveryStatus, State};
 use decnet_core::time::UnixMicros;
-use decnet_store::queue::{ActiveSubscriptions, Error, Filter, Listed, Reader};
+use decnet_store::queue::{ActiveSubscriptions, Error, Filter, Listed};
 use serde_json::{Value, json};
 
+use super::active_subscriptions;
 use super::filter_args::FilterArgs;
-use super::standing::{active, parser};
 use crate::commands::shared::times::when;
 use crate::context::Context;
 use crate::output::{self, Table};
 use crate::receiver::now;
+use crate::store::queue_if_exists;
 
 /// Lists the newest deliveries.
 #[derive(Debug, clap::Args)]
@@ -25,7 +27,7 @@ Examples:
   decnet delivery list --event-id 4f0c2d9e6b1a4c7f8d3e5a2b1c0f9e8d")]
 pub(crate) struct Args {
     /// Only deliveries in this state; may be given several times
-    #[arg(long, value_parser = parser())]
+    #[arg(long, value_parser = states())]
     state: Vec<DeliveryStatus>,
     #[command(flatten)]
     filter: FilterArgs,
@@ -40,27 +42,38 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// Returns a parser whose values have descriptions.
+fn states() -> impl TypedValueParser<Value = DeliveryStatus> {
+    let value = |status: DeliveryStatus| {
+        PossibleValue::new(status.as_str()).help(match status {
+            DeliveryStatus::Pending => "Not yet attempted",
+            DeliveryStatus::Retrying => "Waiting for the next attempt",
+            DeliveryStatus::Parked => "Waiting for the subscription to be enabled, resumed or to recover",
+            DeliveryStatus::Delivered => "Answered with a 2xx status",
+            DeliveryStatus::Dead => "Not delivered and not retried",
+        })
+    };
+    PossibleValuesParser::new(DeliveryStatus::ALL.map(value)).try_map(|text| text.parse::<DeliveryStatus>())
+}
+
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let active = active(&context.config);
+    let active = active_subscriptions(&context.config);
     let filter = Filter {
         statuses: args.state.clone(),
         event_id: args.event_id.clone(),
         limit: Some(args.limit.get()),
         ..args.filter.filter(&active)
     };
-    let found = match Reader::open(&context.config.data_dir) {
-        Ok(reader) => reader.list(&filter)?,
-        Err(error @ Error::NoQueue { .. }) => {
-            output::say(&format!("decnet: {error}"));
-            return if args.json { output::json(&[(); 0]) } else { Ok(()) };
-        }
-        Err(error) => return Err(error.into()),
+    let Some(reader) = queue_if_exists(&context.config)? else {
+        output::note(&format!("decnet: {}", Error::NoQueue(context.config.data_dir.clone())));
+        return if args.json { output::json(&[(); 0]) } else { Ok(()) };
     };
+    let found = reader.list(&filter)?;
     if args.json {
         return output::json(&found.iter().map(|listed| json(listed, &active)).collect::<Vec<_>>());
     }
     if found.is_empty() {
-        output::say(&no_match(args.filter.subscription.as_deref(), &active));
+        output::note(&no_match(args.filter.subscription.as_deref(), &active));
         return Ok(());
     }
     let row = |listed: &Listed| {
@@ -89,32 +102,36 @@ pub(super) fn no_match(subscription: Option<&str>, active: &ActiveSubscriptions)
 
 /// Formats the state of a delivery, with the reason if it is dead or parked.
 pub(super) fn state(listed: &Listed, active: &ActiveSubscriptions) -> String {
-    let standing = active.status(listed).as_str();
-    let reason = match listed.state {
+    let state = active.status(listed).as_str();
+    reason(listed, active).map_or_else(|| state.into(), |reason| format!("{state} ({reason})"))
+}
+
+/// Returns the reason why a delivery is dead or parked.
+fn reason(listed: &Listed, active: &ActiveSubscriptions) -> Option<&'static str> {
+    match listed.state {
         State::Dead { reason } => Some(reason.as_str()),
         State::Pending | State::Retrying { .. } | State::Delivered => active.parked_by(listed),
-    };
-    reason.map_or_else(|| standing.into(), |reason| format!("{standing} ({reason})"))
+    }
+}
+
+/// Returns the time at which the next attempt is due, if the delivery has failed and is retried.
+pub(super) fn due_at(listed: &Listed) -> Option<UnixMicros> {
+    if let State::Retrying { due_at } = listed.state { Some(due_at) } else { None }
 }
 
 /// Formats a delivery as JSON, with times in ISO 8601.
 pub(super) fn json(listed: &Listed, active: &ActiveSubscriptions) -> Value {
-    let (due_at, reason) = match listed.state {
-        State::Retrying { due_at } => (Some(due_at.to_iso8601()), active.parked_by(listed)),
-        State::Dead { reason } => (None, Some(reason.as_str())),
-        State::Pending | State::Delivered => (None, active.parked_by(listed)),
-    };
     json!({
         "id": listed.id.to_string(),
         "state": active.status(listed).as_str(),
-        "reason": reason,
-        "due_at": due_at,
-        "deferred_until": active.deferred_until(listed, now()).map(UnixMicros::to_iso8601),
+        "reason": reason(listed, active),
+        "due_at": due_at(listed),
+        "deferred_until": active.deferred_until(listed, now()),
         "subscription": {"uuid": listed.subscription_uuid, "name": listed.subscription_name},
         "topic": listed.topic,
         "event_id": listed.event_id,
         "attempts": listed.attempts,
-        "admitted_at": listed.admitted_at.to_iso8601(),
-        "settled_at": listed.settled_at.map(UnixMicros::to_iso8601),
+        "admitted_at": listed.admitted_at,
+        "settled_at": listed.settled_at,
     })
 }

@@ -3,19 +3,20 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use clap::builder::TypedValueParser as _;
 use decnet_core::delivery::DeliveryStatus;
 use decnet_core::limits::MAX_REDELIVERY_RATE;
 use decnet_store::queue::{DeliveryId, ExternalWriter, Filter, Reader, Redelivery};
+use indicatif::ProgressBar;
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::active_subscriptions;
 use super::filter_args::FilterArgs;
 use super::list::no_match;
-use super::standing::{self, active};
-use crate::commands::shared::bus_client;
-use crate::commands::shared::progress::Progress;
+use crate::commands::shared::{bus_client, progress};
 use crate::context::Context;
-use crate::failure::AlreadyReported;
 use crate::output;
 
 /// The interval at which the worker is notified of new deliveries.
@@ -52,7 +53,8 @@ pub(crate) struct Args {
     #[arg(long)]
     dry_run: bool,
     /// The maximum number of new deliveries per second
-    #[arg(long, value_name = "R", default_value = "1000", value_parser = rate)]
+    #[arg(long, value_name = "R", default_value = "1000",
+          value_parser = clap::value_parser!(u32).range(1..=MAX_REDELIVERY_RATE.into()).try_map(NonZeroU32::try_from))]
     rate: NonZeroU32,
     /// Print a JSON object
     #[arg(long)]
@@ -60,10 +62,8 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    let Some(mut chosen) = choose(&args, context).await? else {
-        output::say("interrupted; nothing was redelivered");
-        return Err(AlreadyReported.into());
-    };
+    let chosen = choose(&args, context).await?;
+    let mut chosen = chosen.context("interrupted; nothing was redelivered")?;
     let made = if args.dry_run { Vec::new() } else { redeliver(&args, &mut chosen, context).await? };
     let written = print(&args, &chosen, &made, context);
     if made.is_empty() { written } else { output::done(&summary(&args, chosen.total(), &made), written) }
@@ -74,25 +74,25 @@ fn print(args: &Args, chosen: &Redelivery, made: &[DeliveryId], context: &Contex
         return output::json(&json!({
             "chosen": chosen.total(),
             "redelivered": made.len(),
-            "skipped_not_final": chosen.not_final(),
-            "skipped_superseded": chosen.superseded(),
-            "skipped_deleted": chosen.deleted(),
+            "skipped_not_final": chosen.not_final,
+            "skipped_superseded": chosen.superseded,
+            "skipped_deleted": chosen.deleted,
             "dry_run": args.dry_run,
         }));
     }
     let skipped = [
-        (chosen.not_final(), "are not final and will be sent anyway"),
-        (chosen.superseded(), "were redelivered before"),
-        (chosen.deleted(), "belong to deleted subscriptions"),
+        (chosen.not_final, "are not final and will be sent anyway"),
+        (chosen.superseded, "were redelivered before"),
+        (chosen.deleted, "belong to deleted subscriptions"),
     ];
     for (count, why) in skipped {
         if count > 0 {
             let skipped = output::pluralize(count as u64, "delivery", "deliveries");
-            output::say(&format!("skipped {skipped} that {why}"));
+            output::note(&format!("skipped {skipped} that {why}"));
         }
     }
     if chosen.total() == 0 && skipped.iter().all(|(count, _)| *count == 0) {
-        output::say(&no_match(args.filter.subscription.as_deref(), &active(&context.config)));
+        output::note(&no_match(args.filter.subscription.as_deref(), &active_subscriptions(&context.config)));
         return Ok(());
     }
     output::line(&summary(args, chosen.total(), made))
@@ -101,7 +101,7 @@ fn print(args: &Args, chosen: &Redelivery, made: &[DeliveryId], context: &Contex
 /// Chooses the deliveries on a blocking thread, because a scan of the queue can take long. `None` after a signal.
 async fn choose(args: &Args, context: &Context) -> anyhow::Result<Option<Redelivery>> {
     let reader = Reader::open(&context.config.data_dir)?;
-    let active = active(&context.config);
+    let active = active_subscriptions(&context.config);
     let statuses = if args.dead { vec![DeliveryStatus::Dead] } else { Vec::new() };
     let filter = Filter { statuses, ..args.filter.filter(&active) };
     let (ids, shutdown) = (args.ids.clone(), context.shutdown.clone());
@@ -132,15 +132,17 @@ async fn redeliver(
     chosen: &mut Redelivery,
     context: &Context,
 ) -> anyhow::Result<Vec<DeliveryId>> {
-    let progress = Progress::new(Some(chosen.total() as u64), "deliveries");
+    let bar = progress::bar(Some(chosen.total() as u64), "deliveries");
     let mut made = Vec::with_capacity(chosen.total());
-    let result = run_steps(args.rate, chosen, &mut made, &progress, context).await;
-    drop(progress);
+    let result = run_steps(args.rate, chosen, &mut made, &bar, context).await;
+    drop(bar);
     bus_client::signal_change(&context.config).await;
     if chosen.done() < chosen.total() {
-        let (made, total) = (made.len(), chosen.total());
-        output::say(&format!("interrupted; only {made} of {total} new deliveries were made"));
-        return Err(result.err().unwrap_or_else(|| AlreadyReported.into()));
+        let partly = format!("only {} of {} new deliveries were made", made.len(), chosen.total());
+        return Err(match result {
+            Ok(()) => anyhow::anyhow!("interrupted; {partly}"),
+            Err(error) => error.context(partly),
+        });
     }
     result.map(|()| made)
 }
@@ -149,12 +151,12 @@ async fn run_steps(
     rate: NonZeroU32,
     chosen: &mut Redelivery,
     made: &mut Vec<DeliveryId>,
-    progress: &Progress,
+    bar: &ProgressBar,
     context: &Context,
 ) -> anyhow::Result<()> {
     let mut writer = ExternalWriter::open(&context.config.data_dir)?;
     let (mut due, mut notified_at) = (Instant::now(), Instant::now());
-    let mut active = active(&context.config);
+    let mut active = active_subscriptions(&context.config);
     loop {
         if context.shutdown.run_until_cancelled(tokio::time::sleep_until(due)).await.is_none() {
             return Ok(());
@@ -163,17 +165,12 @@ async fn run_steps(
         let Some(step) = chosen.step(&mut writer, rate, &active)? else { return Ok(()) };
         due += step.pause;
         made.extend(step.made);
-        progress.set_position(chosen.done() as u64);
+        bar.set_position(chosen.done() as u64);
         if notified_at.elapsed() >= SIGNAL_INTERVAL {
             notified_at = Instant::now();
             bus_client::signal_change(&context.config).await;
-            // Subscriptions may have been deleted meanwhile.
-            active = standing::active(&context.config);
+            // Subscriptions may have been deleted in the meantime.
+            active = active_subscriptions(&context.config);
         }
     }
-}
-
-fn rate(text: &str) -> Result<NonZeroU32, String> {
-    let rate = text.parse().ok().filter(|rate: &NonZeroU32| rate.get() <= MAX_REDELIVERY_RATE);
-    rate.ok_or_else(|| format!("must be a number from 1 to {MAX_REDELIVERY_RATE}"))
 }

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use decnet_core::delivery::{DeliveryStatus, Reason, State};
+use decnet_core::delivery::{DeliveryStatus, Reason};
 use decnet_core::text::escape_json;
-use decnet_store::queue::{ActiveSubscriptions, Attempt, DeliveryId, Detail, Listed, Reader};
+use decnet_store::queue::{ActiveSubscriptions, Attempt, DeliveryId, Detail, Reader};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::list;
-use super::standing::active;
+use super::{active_subscriptions, list};
 use crate::context::Context;
 use crate::json_text;
 use crate::output::{self, Paint, Table, Text};
@@ -38,7 +37,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
             args.id
         );
     };
-    let active = active(&context.config);
+    let active = active_subscriptions(&context.config);
     if args.json {
         return output::json(&json(&detail, &active));
     }
@@ -66,7 +65,7 @@ fn json(detail: &Detail, active: &ActiveSubscriptions) -> Json {
 fn attempt(attempt: &Attempt) -> Value {
     json!({
         "number": attempt.number,
-        "started_at": attempt.started_at.to_iso8601(),
+        "started_at": attempt.started_at,
         "duration_ms": attempt.duration.as_secs_f64() * 1e3,
         "timings_ms": {
             "resolve": millis(attempt.timings.resolve),
@@ -97,8 +96,14 @@ fn human(detail: &Detail, active: &ActiveSubscriptions, paint: Paint) -> Text {
         ("admitted", listed.admitted_at.to_sqlite()),
     ];
     let mut text = Text::default();
-    let waits = next_try(listed, active).into_iter().chain(deferred(listed, active));
-    for (name, value) in fields.into_iter().chain(waits) {
+    // A parked delivery has no next attempt.
+    let is_parked = active.status(listed) == DeliveryStatus::Parked;
+    let next_try = list::due_at(listed).filter(|_| !is_parked).map(|at| ("next try", at.to_sqlite()));
+    let deferred = active.deferred_until(listed, now()).map(|until| {
+        let until = until.to_sqlite();
+        ("deferred", format!("until {until}, as requested by the receiver (Retry-After)"))
+    });
+    for (name, value) in fields.into_iter().chain(next_try).chain(deferred) {
         text.field(paint, name, &value);
     }
     text.end_line();
@@ -109,19 +114,6 @@ fn human(detail: &Detail, active: &ActiveSubscriptions, paint: Paint) -> Text {
         text += Table::new(headings, attempts.iter().map(tried)).render(paint);
     }
     text
-}
-
-/// Returns the time of the next attempt, unless the delivery is parked and so has none.
-fn next_try(listed: &Listed, active: &ActiveSubscriptions) -> Option<(&'static str, String)> {
-    let State::Retrying { due_at } = listed.state else { return None };
-    let is_parked = active.status(listed) == DeliveryStatus::Parked;
-    (!is_parked).then(|| ("next try", due_at.to_sqlite()))
-}
-
-/// Returns the time until which the receiver has asked not to be sent requests.
-fn deferred(listed: &Listed, active: &ActiveSubscriptions) -> Option<(&'static str, String)> {
-    let until = active.deferred_until(listed, now())?;
-    Some(("deferred", format!("until {}, as requested by the receiver (Retry-After)", until.to_sqlite())))
 }
 
 fn tried(attempt: &Attempt) -> [String; 6] {
@@ -138,12 +130,11 @@ fn tried(attempt: &Attempt) -> [String; 6] {
 /// Returns the reason for a failed attempt, and how often the request was sent if more than once.
 fn remarks(attempt: &Attempt) -> String {
     let reason = attempt.reason.map(Reason::as_str);
-    let failure = [reason, attempt.detail.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(": ");
-    let sends = attempt.repeats + 1;
-    let repeats = (sends > 1).then(|| format!("sent {sends} times within the attempt"));
-    [Some(failure).filter(|text| !text.is_empty()), repeats]
-        .into_iter()
-        .flatten()
-        .collect::<Vec<_>>()
-        .join("; ")
+    let mut remarks =
+        [reason, attempt.detail.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(": ");
+    if attempt.repeats > 0 {
+        remarks += if remarks.is_empty() { "" } else { "; " };
+        remarks += &format!("sent {} times within the attempt", attempt.repeats + 1);
+    }
+    remarks
 }

@@ -41,7 +41,7 @@ impl Accounts<'_> {
 
     fn number(&self, file: &str, name: &str) -> io::Result<Option<u32>> {
         let found = self.look_up(file, name)?.as_deref().and_then(number);
-        if found.is_none() && self.layout.is_live() {
+        if found.is_none() && self.layout.root.is_live() {
             return Err(io::Error::other(format!(
                 "{name} is not in /etc/{file}; create it, then run this again"
             )));
@@ -61,7 +61,7 @@ impl Accounts<'_> {
         if has_group && has_user {
             return skip("exist already");
         }
-        if !self.layout.is_live() {
+        if !self.layout.root.is_live() {
             return skip("systemd-sysusers creates them when the image boots");
         }
         executor.act("created", || {
@@ -80,7 +80,7 @@ impl Accounts<'_> {
     /// Removes the user and the group if they look like those that init creates. Keeps a user that existed before, and a group
     /// with members.
     pub(super) fn remove(&self, executor: &Executor<'_>) -> io::Result<Outcome> {
-        if !self.layout.is_live() {
+        if !self.layout.root.is_live() {
             return skip("not in an image");
         }
         if !self.look_up("passwd", self.user)?.as_deref().is_some_and(is_created_user) {

@@ -11,7 +11,7 @@ use super::validate;
 /// The target that groups the services.
 pub(super) const TARGET: &str = "decnet.target";
 
-/// A unit of ours or of another DECNET installation.
+/// A unit that `decnet init` wrote, or a unit of another DECNET installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unit {
     pub(super) name: String,
@@ -40,7 +40,7 @@ pub(super) struct Host {
 
 impl Host {
     pub(super) fn inspect(layout: &Layout) -> Self {
-        let has_systemd = layout.is_live() && Path::new("/run/systemd/system").is_dir();
+        let has_systemd = layout.root.is_live() && Path::new("/run/systemd/system").is_dir();
         let root = &layout.root;
         let packages: BTreeSet<_> = layout.packages.iter().flat_map(|place| services(root, place)).collect();
         let has_package = !packages.is_empty();
@@ -55,13 +55,13 @@ impl Host {
     }
 
     /// Returns the existing unit of a service from which its settings are inherited, if any. With `takes_over` it may be the
-    /// unit of another installation that ours replaces.
+    /// unit of another installation that the new unit replaces.
     pub(super) fn inherited(&self, service: &str, takes_over: bool) -> Option<&str> {
         let unit = self.units.iter().find(|unit| unit.name == service);
         unit.filter(|unit| unit.is_ours || takes_over).map(|unit| unit.text.as_str())
     }
 
-    /// Returns the unit from which shared settings are inherited: that of the first affected service, else the first of ours,
+    /// Returns the unit from which shared settings are inherited: that of the first affected service, else the first that init wrote,
     /// else an empty text.
     pub(super) fn inherited_by_all(&self, touched: &[&String], takes_over: bool) -> &str {
         let ours = self.units.iter().filter(|unit| unit.is_ours).map(|unit| unit.text.as_str());
@@ -69,7 +69,7 @@ impl Host {
         touched.chain(ours).next().unwrap_or_default()
     }
 
-    /// Returns the services that remain after ours are removed.
+    /// Returns the services that remain after the removal.
     pub(super) fn others(&self) -> impl Iterator<Item = &str> {
         let others = self.units.iter().filter(|unit| !unit.is_ours || unit.is_packages || unit.hides_another);
         others.map(|unit| unit.name.as_str())
@@ -82,8 +82,8 @@ fn services(root: &Root, directory: &Path) -> Vec<String> {
     names.filter(|name| validate::service(name).is_ok()).collect()
 }
 
-/// Returns the effective unit: the one in the administrator's directory (which may be a link, as of a masked unit), else a
-/// package's.
+/// Returns the effective unit: that in the administrator's directory, which may be the link of a masked unit, else that of a
+/// package.
 fn unit(layout: &Layout, name: String) -> Option<Unit> {
     let (root, path) = (&layout.root, layout.unit(&name));
     let packages = layout.packages.iter().map(|place| place.join(&name)).find(|unit| root.is_file(unit));
@@ -93,10 +93,4 @@ fn unit(layout: &Layout, name: String) -> Option<Unit> {
     let path = if is_packages { packages? } else { path };
     let text = root.read(&path).ok().flatten().unwrap_or_default();
     Some(Unit { is_ours: is_ours(&text), is_packages, hides_another, name, text })
-}
-
-/// Returns the path of DECNET's catalog in `install_dir`, if it exists.
-pub(super) fn catalog(layout: &Layout, install_dir: &str) -> Option<String> {
-    let catalog = format!("{install_dir}/decnet.db");
-    layout.root.is_file(&layout.root.below(&catalog)).then_some(catalog)
 }

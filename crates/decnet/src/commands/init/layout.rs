@@ -62,14 +62,9 @@ impl Layout {
     pub(super) fn rule_of_all(&self) -> PathBuf {
         self.polkit.join("50-decnet.rules")
     }
-
-    /// Returns whether the installation is for the running system and not for an image.
-    pub(super) fn is_live(&self) -> bool {
-        self.root.is_live()
-    }
 }
 
-/// Returns the path at which another installation's unit is saved while ours replaces it.
+/// Returns the path at which another installation's unit is saved while a unit of `decnet init` replaces it.
 pub(super) fn saved(unit: &Path) -> PathBuf {
     let mut name = unit.as_os_str().to_owned();
     name.push(".before-decnet-init");

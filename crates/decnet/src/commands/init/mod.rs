@@ -32,7 +32,7 @@ use self::report::Outcome;
 use self::templates::{Templates, Variables};
 use super::shared::confirm;
 use crate::context::Context;
-use crate::failure::{AlreadyReported, Usage};
+use crate::failure::Usage;
 use crate::output::{self, pluralize};
 use crate::trust::Trust;
 
@@ -48,7 +48,7 @@ use crate::trust::Trust;
 Examples:
   sudo decnet init --dry-run                # show the steps without executing them
   sudo decnet init
-  sudo decnet init --only webhook           # beside DECNET in Python: only the worker
+  sudo decnet init --only webhook           # next to DECNET in Python: only the worker
   sudo decnet init --deinit                 # remove the units, keep the data
   decnet init --prefix ./image --no-start   # install into an image")]
 pub(crate) struct Args {
@@ -79,20 +79,20 @@ pub(crate) struct Args {
     /// Write below this directory, for an image or a test; start nothing and create no user
     #[arg(long, value_name = "DIR")]
     prefix: Option<PathBuf>,
-    /// The directory of .env.local and of an existing DECNET's catalog [else that of the existing unit, or /opt/decnet]
+    /// The directory of .env.local and of an existing DECNET's catalog [default: that of the existing unit, or /opt/decnet]
     #[arg(long, value_name = "DIR")]
     install_dir: Option<PathBuf>,
-    /// The virtual environment for templates of --templates [else the first of venv, .venv, .311, .312 and .313 in the
+    /// The virtual environment for templates of --templates [default: the first of venv, .venv, .311, .312 and .313 in the
     /// installation directory that has a bin/decnet]
     #[arg(long, value_name = "DIR")]
     venv_dir: Option<PathBuf>,
-    /// The services' user [else that of the existing unit, or decnet]
+    /// The services' user [default: that of the existing unit, or decnet]
     #[arg(long)]
     user: Option<String>,
-    /// The services' group [else that of the existing unit, or decnet]
+    /// The services' group [default: that of the existing unit, or decnet]
     #[arg(long)]
     group: Option<String>,
-    /// The program that the units start [else this one]
+    /// The program that the units start [else this program]
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
     /// Use the directories of packages: /usr/lib instead of /etc
@@ -104,19 +104,17 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    if args.prefix.is_none() && !args.dry_run && !geteuid().is_root() {
-        output::say(
-            "decnet: init changes the system and must run as root: use sudo decnet init, or --dry-run to preview it",
-        );
-        return Err(AlreadyReported.into());
-    }
+    anyhow::ensure!(
+        args.prefix.is_some() || args.dry_run || geteuid().is_root(),
+        "init changes the system and must run as root: use sudo decnet init, or --dry-run to preview it"
+    );
     let prefix = args.prefix.as_deref().unwrap_or(Path::new("/"));
     // Messages name absolute paths.
     let absolute = std::path::absolute(prefix);
     let absolute = absolute.with_context(|| format!("--prefix {} cannot be used", prefix.display()))?;
     let layout = Layout::new(&absolute, args.vendor);
     // Root's service manager executes the units of this system, so templates must be root's own.
-    let trust = layout.is_live().then(|| Trust::default().without_services());
+    let trust = layout.root.is_live().then(Trust::default);
     let templates = Templates::load(args.templates.as_deref(), trust.as_ref())?;
     let host = Host::inspect(&layout);
     let wanted = wanted(&args, layout, &host, &templates)?;
@@ -125,9 +123,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     }
     if !args.deinit {
         preflight::check(&wanted)?;
-        for warning in preflight::warnings(&wanted) {
-            output::say(&format!("decnet: warning: {warning}"));
-        }
+        preflight::warnings(&wanted).iter().for_each(|warning| output::warn(warning));
     }
     let steps =
         if args.deinit { plan::remove(&wanted, &host) } else { plan::install(&wanted, &host, &templates) };
@@ -155,10 +151,9 @@ fn execute_steps(steps: &[Step], wanted: &Wanted, args: &Args, context: &Context
         return if args.dry_run { written } else { output::done("every step was completed", written) };
     }
     let failed = pluralize(failures, "step", "steps");
-    output::say(&format!(
-        "decnet: {failed} failed; fix the reported problems and run this again: completed steps are skipped"
-    ));
-    Err(AlreadyReported.into())
+    anyhow::bail!(
+        "{failed} failed; fix the reported problems and run this again: completed steps are skipped"
+    )
 }
 
 fn wanted(args: &Args, layout: Layout, host: &Host, templates: &Templates) -> anyhow::Result<Wanted> {
@@ -200,8 +195,7 @@ fn services(only: &[String], templates: &Templates) -> Result<Vec<String>, Usage
 
 async fn ask(layout: &Layout, context: &Context) -> anyhow::Result<()> {
     let (settings, data, logs) = (layout.settings.display(), layout.data.display(), layout.logs.display());
-    let what = format!("{settings}, {logs} and {data} with every subscription and every undelivered event");
-    let problem = format!("this would remove {what}; without a terminal to confirm it, use --yes");
-    confirm::ask(format!("This removes {what}. Continue? [y/N] "), problem, "nothing was removed", context)
-        .await
+    let action =
+        format!("remove {settings}, {logs} and {data} with every subscription and every undelivered event");
+    confirm::ask(&action, "nothing was removed", context).await
 }

@@ -22,7 +22,7 @@ pub(super) fn check(wanted: &Wanted) -> Result<(), Usage> {
     let program = hidden(&wanted.variables.decnet).map(|place| {
         let decnet = &wanted.variables.decnet;
         format!(
-            "the services cannot access {decnet}: {place} is hidden from them; install it elsewhere (install -m 755 {decnet} \
+            "the services cannot access {decnet}: {place} is hidden from them; install it in another directory (install -m 755 {decnet} \
              /usr/local/bin/decnet), then run init with the installed program"
         )
     });
@@ -53,7 +53,7 @@ fn catalog(service: &str, variables: &Variables) -> Option<String> {
 
 /// Returns why the catalog in the installation directory is not trusted, if another user could have put it there.
 fn untrusted_catalog(service: &str, variables: &Variables, wanted: &Wanted) -> Option<String> {
-    let path = variables.catalog.as_deref().filter(|_| wanted.layout.is_live())?;
+    let path = variables.catalog.as_deref().filter(|_| wanted.layout.root.is_live())?;
     let why = untrusted(trust(wanted, variables).open(Path::new(path), Given::Named))?;
     let user = &variables.user;
     Some(format!(
@@ -63,11 +63,11 @@ fn untrusted_catalog(service: &str, variables: &Variables, wanted: &Wanted) -> O
 
 /// Returns warnings if users other than root and the services' user can change the services' program or settings.
 pub(super) fn warnings(wanted: &Wanted) -> Vec<String> {
-    if !wanted.layout.is_live() {
+    if !wanted.layout.root.is_live() {
         return Vec::new();
     }
     let Variables { decnet, install_dir, .. } = &wanted.variables;
-    let program = untrusted(Trust::default().without_services().open(Path::new(decnet), Given::Named));
+    let program = untrusted(Trust::default().open(Path::new(decnet), Given::Named));
     let program = program
         .map(|why| format!("users other than root can replace {decnet}, which the services run: {why}"));
     let settings = untrusted(trust(wanted, &wanted.variables).check_directory(Path::new(install_dir)));
@@ -76,11 +76,11 @@ pub(super) fn warnings(wanted: &Wanted) -> Vec<String> {
     program.into_iter().chain(settings).collect()
 }
 
-/// Returns a trust in root, and in the services' user below their directory.
+/// Returns a `Trust` in root, and in the services' user below the installation directory.
 fn trust(wanted: &Wanted, variables: &Variables) -> Trust {
     let Variables { user, group, install_dir, .. } = variables;
     let uid = Accounts { layout: &wanted.layout, user, group }.user().ok().flatten();
-    let root = Trust::default().without_services();
+    let root = Trust::default();
     match uid {
         Some(uid) => root.with_service(uid, Path::new(install_dir)),
         None => root,

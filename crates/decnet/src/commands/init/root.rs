@@ -225,7 +225,7 @@ mod tests {
 
     const NOBODY: Ownership = Ownership { user: None, group: None };
 
-    /// Returns an image, and a directory of the host beside it.
+    /// Returns an image, and a directory of the host next to it.
     fn image() -> (tempfile::TempDir, Root, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let (prefix, host) = (dir.path().join("image"), dir.path().join("host"));
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn links_of_an_image_resolve_within_it() {
+    fn symlinks_in_an_image_resolve_within_it() {
         let (dir, root, prefix) = image();
         let host = dir.path().join("host");
         fs::write(host.join("secret"), "the host's").unwrap();
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn removing_a_tree_keeps_the_targets_of_links() {
+    fn removing_a_tree_keeps_the_targets_of_symlinks() {
         let (dir, root, prefix) = image();
         let host = dir.path().join("host");
         fs::write(host.join("kept"), "").unwrap();

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::host;
 use super::layout::Layout;
 use super::templates::Variables;
 use super::{Args, validate};
-use crate::config::{self, ServiceFiles, services_data_dir};
+use crate::config::{SERVICES_DATA_DIR, services_database};
 use crate::units;
 
 /// The names of DECNET's virtual environment in the installation directory, in DECNET's own order.
@@ -39,8 +38,12 @@ pub(super) fn resolve(
     let [Ok(install_dir), Ok(venv_dir), Ok(user), Ok(group), Ok(decnet)] = results else {
         return Err(problems);
     };
-    let database = config::services_database(&service_files(layout, &install_dir));
-    let catalog = host::catalog(layout, &install_dir).filter(|_| database.is_none());
+    let root = &layout.root;
+    // An unreadable file counts as empty, as it does for the service.
+    let read = |path: &Path| root.read(path).ok().flatten().unwrap_or_default();
+    let database = services_database(&layout.ini, &root.below(&install_dir), read);
+    let catalog = format!("{install_dir}/decnet.db");
+    let catalog = (database.is_none() && root.is_file(&root.below(&catalog))).then_some(catalog);
     let rest = Variables { catalog, database, decnet, ..Variables::default() };
     let mut variables = Variables { install_dir, venv_dir, user, group, ..rest };
     variables.writable = writable(&variables);
@@ -57,21 +60,9 @@ fn virtual_environment(layout: &Layout, install_dir: &Path) -> PathBuf {
     all.find(has_program).unwrap_or_else(|| install_dir.join(DEFAULT_ENVIRONMENT))
 }
 
-/// Reads the files from which a service gets its settings. An unreadable file counts as empty, as it does for the service.
-fn service_files(layout: &Layout, install_dir: &str) -> ServiceFiles {
-    let root = &layout.root;
-    let read = |path: &Path| root.read(path).ok().flatten().unwrap_or_default();
-    let directory = layout.root.below(install_dir);
-    ServiceFiles {
-        ini: read(&layout.ini),
-        env_local: read(&directory.join(".env.local")),
-        env: read(&directory.join(".env")),
-    }
-}
-
-/// Returns the catalog's directory if it is outside the directories that the services may write to anyway.
+/// Returns the catalog's directory if it is outside the directories that the services may write to by default.
 fn writable(variables: &Variables) -> Option<PathBuf> {
     let catalog = variables.effective_catalog().ok()??;
     let directory = catalog.parent()?;
-    (!directory.starts_with(services_data_dir())).then(|| directory.to_owned())
+    (!directory.starts_with(SERVICES_DATA_DIR)).then(|| directory.to_owned())
 }

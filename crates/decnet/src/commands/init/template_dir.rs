@@ -1,13 +1,13 @@
 //! Reading of the unit templates in a directory: every `decnet-*.service.j2`.
 
-use std::io::Read as _;
+use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use decnet_core::limits::{MAX_UNIT_TEMPLATE_BYTES, MAX_UNIT_TEMPLATES};
 
 use super::validate;
-use crate::trust::{Given, Trust};
+use crate::trust::{Given, Refused, Trust, read_at_most};
 
 /// The names of templates with their texts, or the reason why a template cannot be used.
 pub(super) type TemplateTexts = Vec<(String, Result<String, String>)>;
@@ -43,17 +43,11 @@ pub(super) fn units(directory: &Path, trust: Option<&Trust>) -> anyhow::Result<T
 
 fn read(path: &Path, trust: Option<&Trust>) -> Result<String, String> {
     let bytes = MAX_UNIT_TEMPLATE_BYTES;
-    if let Some(trust) = trust {
-        let read = trust.read(path, Given::Named, bytes).map(|read| read.text);
-        return read.map_err(|error| format!("{} cannot be used: {error}", path.display()));
-    }
-    let mut text = String::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(bytes + 1).read_to_string(&mut text));
-    match read {
-        Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
-        Ok(_) if text.len() as u64 > bytes => Err(format!("{} is larger than {bytes} bytes", path.display())),
-        Ok(_) => Ok(text),
-    }
+    let text = match trust {
+        Some(trust) => trust.read(path, Given::Named, bytes).map(|read| read.text),
+        None => File::open(path).and_then(|file| read_at_most(file, bytes)).map_err(Refused::from),
+    };
+    text.map_err(|error| format!("{} cannot be used: {error}", path.display()))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Validation of paths and names for unit files, so that none of them can become part of the syntax.
+//! Validation of paths and names for unit files, so that they cannot be interpreted as syntax.
 
 use std::path::{Component, Path};
 
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn syntax_in_paths_and_names_is_refused() {
+    fn special_characters_in_paths_and_names_are_refused() {
         for bad in
             ["opt/decnet", "/opt/a\nExecStart=/bin/sh", "/opt/a b", "/opt/%h", "/opt/../etc", "/o\"", "/é"]
         {

@@ -8,14 +8,14 @@ use anyhow::Context as _;
 use decnet_bus::{Client, ClientError};
 use decnet_core::limits::PUBLISH_CONFIRM_TIMEOUT;
 use decnet_core::topic::Pattern;
+use indicatif::ProgressBar;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::input::{Input, Line};
-use super::shared::bus_client;
-use super::shared::progress::Progress;
+use super::shared::{bus_client, progress};
 use crate::context::Context;
-use crate::failure::{AlreadyReported, Usage, format_error};
+use crate::failure::{Usage, format_error};
 use crate::output;
 
 /// The number of buffered bytes at which the buffer is written.
@@ -72,15 +72,14 @@ fn rate(text: &str) -> Result<f64, String> {
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let input = Input::open(&args.payload)?;
-    if matches!(input, Input::Lines(_)) && args.count != 1 {
-        return Err(
-            Usage::new("--count repeats one payload and cannot be used with a stream of lines").into()
-        );
-    }
+    anyhow::ensure!(
+        matches!(input, Input::One(_)) || args.count == 1,
+        Usage::new("--count repeats one payload and cannot be used with a stream of lines")
+    );
     let (client, _) = bus_client::connect(&context.config).await?;
-    let progress = Progress::new(args.total(), "events");
+    let bar = progress::bar(args.total(), "events");
     let (args, started) = (&args, Instant::now());
-    let mut publisher = Publisher { client, args, started, published: 0, refused: 0, progress };
+    let mut publisher = Publisher { client, args, started, published: 0, refused: 0, bar };
     let ended = context.shutdown.run_until_cancelled(publisher.publish_all(input)).await;
     publisher.finish(ended).await
 }
@@ -92,7 +91,7 @@ struct Publisher<'a> {
     published: u64,
     /// The number of lines that could not be published.
     refused: u64,
-    progress: Progress,
+    bar: ProgressBar,
 }
 
 impl Publisher<'_> {
@@ -124,7 +123,7 @@ impl Publisher<'_> {
                 let Err(error) = published else { continue };
                 self.refused += 1;
                 if self.refused <= MAX_REPORTED_LINES {
-                    output::say(&format!("line {number} was not published: {}", format_error(&error)));
+                    output::note(&format!("line {number} was not published: {}", format_error(&error)));
                 }
             }
             self.flush().await?;
@@ -138,14 +137,14 @@ impl Publisher<'_> {
     /// Publishes one event when it is due. The inner error concerns only this event.
     async fn publish(&mut self, json: &str) -> anyhow::Result<Result<(), ClientError>> {
         self.wait_until_due().await?;
-        let sender = self.client.sender();
+        let sender = &mut self.client.sender;
         if let Err(error) = sender.enqueue_json(&self.args.topic, &self.args.kind, json) {
             return Ok(Err(error));
         }
         // Counted before the flush, which may be interrupted: the buffer is written in any case.
         self.published += 1;
-        self.progress.set(self.published);
-        if self.client.sender().buffered() >= FLUSH_BYTES {
+        self.bar.set_position(self.published);
+        if self.client.sender.buffered() >= FLUSH_BYTES {
             self.flush().await?;
         }
         Ok(Ok(()))
@@ -164,14 +163,14 @@ impl Publisher<'_> {
 
     /// Writes the buffer. Fails if the bus does not read for [`PUBLISH_CONFIRM_TIMEOUT`].
     async fn flush(&mut self) -> anyhow::Result<()> {
-        let flushed = tokio::time::timeout(PUBLISH_CONFIRM_TIMEOUT, self.client.sender().flush()).await;
+        let flushed = tokio::time::timeout(PUBLISH_CONFIRM_TIMEOUT, self.client.sender.flush()).await;
         Ok(flushed.unwrap_or(Err(ClientError::Unconfirmed(PUBLISH_CONFIRM_TIMEOUT)))?)
     }
 
     /// Waits until the bus has read everything, and reports the result. `ended` is `None` after a signal.
     async fn finish(self, ended: Option<anyhow::Result<()>>) -> anyhow::Result<()> {
-        let Self { client, args, published, progress, .. } = self;
-        drop(progress);
+        let Self { client, args, published, bar, .. } = self;
+        drop(bar);
         let (ended, confirmed) = match ended {
             Some(Err(error)) if is_lost(&error) => (None, Err(error)),
             ended => (ended, client.confirm(PUBLISH_CONFIRM_TIMEOUT).await.map_err(Into::into)),
@@ -185,11 +184,10 @@ impl Publisher<'_> {
                 "the bus did not confirm {events} on {topic}, but may have read some{rest}: {error:#}"
             );
         }
-        output::say(&format!("published {events} on {}", args.topic));
+        output::note(&format!("published {events} on {}", args.topic));
         let Some(ended) = ended else {
             let rest = rest.map_or_else(|| "the rest of the input".into(), |rest| format!("{rest} more"));
-            output::say(&format!("decnet: interrupted; {rest} not published"));
-            return Err(AlreadyReported.into());
+            anyhow::bail!("interrupted; {rest} not published");
         };
         ended
     }

@@ -12,6 +12,7 @@ use decnet_core::topic::Pattern;
 use decnet_core::topic::system_topics::HEALTH_TOPIC;
 use decnet_runtime::clock;
 use decnet_store::catalog::{self, Catalog, Create, NewSubscription, Patch, generate_secret};
+use hyper::StatusCode;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,7 @@ use super::summary::Summary;
 use crate::commands::receive::human;
 use crate::config::Config;
 use crate::output::{self, Paint};
-use crate::receiver::{Options, Receiver};
+use crate::receiver::{self, Options};
 use decnet_runtime::thread::RuntimeThread;
 
 const NAME: &str = "demo";
@@ -67,11 +68,11 @@ impl Demo {
 
     async fn run(self, stop: CancellationToken) -> anyhow::Result<Summary> {
         let Self { listener, secret, socket, watcher, paint } = self;
-        let options = Options::new(Some(SigningKey::new(&secret)));
-        let receiver = Receiver::from_std(listener, options)?;
+        let key = Some(SigningKey::new(&secret));
+        let options = Options { key, status: StatusCode::NO_CONTENT, delay: Duration::ZERO };
         let (received, mut requests) = mpsc::channel(MAX_UNPRINTED);
         let stop_receiver = CancellationToken::new();
-        let serving = tokio::spawn(receiver.run(received, stop_receiver.clone()));
+        let serving = tokio::spawn(receiver::run(listener, options, received, stop_receiver.clone()));
         let mut summary = Summary::default();
         let printing = async {
             while let Some(request) = requests.recv().await {
@@ -89,7 +90,7 @@ impl Demo {
             published
         };
         let (published, printed) = tokio::join!(publishing, printing);
-        serving.await?;
+        serving.await??;
         printed?;
         summary.published = published?;
         Ok(summary)

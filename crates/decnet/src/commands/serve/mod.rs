@@ -4,7 +4,7 @@ mod demo;
 mod samples;
 mod summary;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -18,11 +18,11 @@ use self::demo::Demo;
 use super::api;
 use super::bus;
 use super::shared::bus_client::SERVE_SOCKET;
-use super::shared::catalog::{create_data_dir, open_existing};
 use crate::config::{Api, Config, Database};
 use crate::context::Context;
 use crate::failure::both;
 use crate::output;
+use crate::store::{create_data_dir, open_existing};
 use crate::trust::Trust;
 use crate::worker::Prepared;
 use decnet_runtime::thread::RuntimeThread;
@@ -33,7 +33,7 @@ use decnet_runtime::thread::RuntimeThread;
 /// Create subscriptions with `decnet subscription create`. Ctrl-C or SIGTERM stops cleanly: requests in flight are
 /// finished, and undelivered events are delivered after the next start.
 ///
-/// The data directory is created with mode 0700. If other users publish, set DECNET_BUS_SOCKET to a path elsewhere
+/// The data directory is created with mode 0700. If other users publish, set DECNET_BUS_SOCKET to a path outside of it
 /// and DECNET_BUS_GROUP to the group that may use it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -67,10 +67,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let bus_liveness = Liveness::default();
     let bus = start_bus(&config, &socket, &bus_liveness, &stop_bus)?;
     let demo = if args.demo { Some(Demo::prepare(&config, &socket, context.paint).await?) } else { None };
-    // The demo's receiver is the only address that the egress guard allows in addition to public addresses.
-    let allow = args.demo.then(|| IpAddr::from(Ipv4Addr::LOCALHOST).into());
-    let prepared =
-        Prepared::open(&config, Some(&socket), allow.as_slice(), MAX_BUS_CONNECTIONS + MAX_API_CONNECTIONS)?;
+    let mut prepared = Prepared::open(&config, Some(&socket), MAX_BUS_CONNECTIONS + MAX_API_CONNECTIONS)?;
+    if args.demo {
+        prepared.allow_loopback();
+    }
     let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
     let api = listener
         .map(|listener| api::start(&config, vec![socket.clone()], prepared.nudge(), listener, &shutdown));
@@ -84,7 +84,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     shutdown.cancel();
     stop_bus.cancel();
     let demonstrated = match running {
-        Some(running) => running.join().await.map(|summary| output::say(&summary.to_string())),
+        Some(running) => running.join().await.map(|summary| output::note(&summary.to_string())),
         None => Ok(()),
     };
     let served = match api {
@@ -94,18 +94,16 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     // The worker's error takes precedence.
     [demonstrated, served, bus.join().await]
         .into_iter()
-        .fold(worked, |ended, beside| both(ended, beside).map(drop))
+        .fold(worked, |first, second| both(first, second).map(drop))
 }
 
 /// Binds the API's address. The demo uses a free port if the configured port is in use.
 fn listen(config: &Config, demo: bool) -> anyhow::Result<TcpListener> {
     let Api { host, port, .. } = &config.api;
-    let listener = match api::listen(host, *port) {
-        Err(_) if demo => api::listen(host, 0),
+    match api::listen(config, host, *port) {
+        Err(_) if demo => api::listen(config, host, 0),
         listening => listening,
-    }?;
-    api::refuse_exposed(config, listener.local_addr()?)?;
-    Ok(listener)
+    }
 }
 
 /// Creates the data directory, which may be [temporary](Args::is_temporary).
@@ -160,17 +158,17 @@ fn print_ready(
 ) -> anyhow::Result<()> {
     let (data, socket) = (config.data_dir.display(), socket.display());
     let api = api.map_or_else(String::new, |address| format!(", API at http://{address}/docs"));
-    output::say(&format!("decnet is up: bus at {socket}, data in {data}{api}"));
+    output::note(&format!("decnet is up: bus at {socket}, data in {data}{api}"));
     if temporary {
-        output::say("this is a demo: its temporary directory is removed at the end");
+        output::note("this is a demo: its temporary directory is removed at the end");
     } else {
         if open_existing(config)?.rows()?.is_empty() {
-            output::say(&format!(
+            output::note(&format!(
                 "no subscriptions yet; create one with: decnet --data-dir {data} subscription create --name siem \
                  --url https://siem.example/hook --pattern 'attacker.>'"
             ));
         }
-        output::say(&format!(
+        output::note(&format!(
             "publish with: decnet --data-dir {data} publish attacker.observed '{{\"ip\":\"192.0.2.1\"}}'"
         ));
     }

@@ -1,6 +1,5 @@
 //! The bus client of short-lived commands, and the announcement of changes to the worker.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use decnet_bus::{Client, ClientError};
@@ -63,7 +62,7 @@ pub(crate) async fn connect(config: &Config) -> anyhow::Result<(Client, PathBuf)
 pub(crate) async fn round_trip(config: &Config) -> anyhow::Result<PathBuf> {
     let (mut client, socket) = connect(config).await?;
     let first_frame = async {
-        client.sender().enqueue_greeting_for_notices(NAME)?;
+        client.sender.enqueue_greeting_for_notices(NAME)?;
         client.subscribe(BUS_HEALTH_TOPIC).await?;
         client.recv_batch(&mut Vec::new()).await
     };
@@ -79,51 +78,52 @@ pub(crate) async fn round_trip(config: &Config) -> anyhow::Result<PathBuf> {
 }
 
 /// Announces a change of the subscriptions that is committed to the catalog. Every event that is published after this
-/// returns, over the bus or over HTTP, is routed by the changed catalog. Failures are only reported, because the worker
-/// polls the catalog every minute.
-pub(crate) async fn announce_change(config: &Config) {
+/// returns, over the bus or over HTTP, is routed by the changed catalog. Failures are only warnings, because the worker
+/// polls the catalog every minute. Returns the warnings, which are printed already.
+pub(crate) async fn announce_change(config: &Config) -> Vec<String> {
     let data_dir = config.data_dir.clone();
-    let noted = tokio::task::spawn_blocking(move || record_catalog_change(&data_dir)).await;
-    if let Err(error) = noted.map_err(anyhow::Error::from).and_then(|noted| Ok(noted?)) {
-        output::say(&format!(
-            "decnet: warning: cannot record the change in the queue, so it may take up to a minute to apply to events \
-             over HTTP: {error}"
-        ));
-    }
-    signal_change(config).await;
+    let recorded = tokio::task::spawn_blocking(move || record_catalog_change(&data_dir)).await;
+    let recorded = recorded.map_err(anyhow::Error::from).and_then(|recorded| Ok(recorded?));
+    let unrecorded = recorded.err().map(|error| {
+        format!("cannot record the change in the queue, so it may take up to a minute to apply to events over HTTP: {error}")
+    });
+    let warnings: Vec<String> = unrecorded.into_iter().chain(signal_buses(config).await).collect();
+    warnings.iter().for_each(|warning| output::warn(warning));
+    warnings
 }
 
 /// Signals on the bus that the subscriptions or the queue have changed, and waits for at most [`CHANGE_CONFIRM_TIMEOUT`]
 /// until the bus has read the signal. Does nothing if no bus runs; a bus that does not read is reported.
 pub(crate) async fn signal_change(config: &Config) {
-    if !config.bus.enabled {
-        return;
-    }
-    for socket in sockets(config) {
-        match &signal(&socket).await {
+    signal_buses(config).await.into_iter().for_each(|warning| output::warn(&warning));
+}
+
+/// Signals a change on the first bus that runs. Returns a warning if that bus does not confirm it.
+async fn signal_buses(config: &Config) -> Option<String> {
+    for socket in sockets(config).iter().filter(|_| config.bus.enabled) {
+        match signal(socket).await {
             Ok(()) => {
-                return tracing::debug!(socket = %socket.display(), "the bus has read the change signal");
+                tracing::debug!(socket = %socket.display(), "the bus has read the change signal");
+                return None;
             }
-            Err(error @ ClientError::Connect { source, .. })
-                if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) =>
-            {
+            Err(error) if error.is_absent() => {
                 tracing::debug!(%error, "no bus is running to signal the change to");
             }
             Err(error) => {
                 let socket = socket.display();
-                return output::say(&format!(
-                    "decnet: warning: the bus at {socket} did not confirm the change, so it may take up to a minute to \
-                     apply: {error}"
+                return Some(format!(
+                    "the bus at {socket} did not confirm the change, so it may take up to a minute to apply: {error}"
                 ));
             }
         }
     }
+    None
 }
 
 async fn signal(socket: &Path) -> Result<(), ClientError> {
     let signalled = async {
         let mut client = Client::connect(socket, NAME).await?;
-        client.sender().enqueue(CHANGED_TOPIC, CHANGED_TYPE, &serde_json::Map::new())?;
+        client.sender.enqueue(CHANGED_TOPIC, CHANGED_TYPE, &serde_json::Map::new())?;
         client.confirm(CHANGE_CONFIRM_TIMEOUT).await
     };
     let signalled = tokio::time::timeout(CHANGE_CONFIRM_TIMEOUT, signalled).await;

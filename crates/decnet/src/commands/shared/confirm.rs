@@ -1,25 +1,22 @@
-//! Confirmation before an action that cannot be undone or that affects others.
+//! Confirmation before an action that cannot be undone.
 
 use std::io::{IsTerminal as _, stderr, stdin};
 
 use crate::context::Context;
-use crate::failure::{AlreadyReported, Usage};
+use crate::failure::Usage;
 use crate::output;
 
-/// Asks `question` on the terminal. If the answer is not yes, reports `declined`.
+/// Asks on the terminal whether to do `action`, such as "send 3 requests".
 ///
 /// # Errors
-/// The answer is not yes. Stdin or stderr is not a terminal: the error is `problem`, which names the option that skips the
+/// The answer is not yes: the error is `declined`. Stdin or stderr is not a terminal: the error names `--yes`, which skips the
 /// question.
-pub(crate) async fn ask(
-    question: String,
-    problem: String,
-    declined: &str,
-    context: &Context,
-) -> anyhow::Result<()> {
-    if !stdin().is_terminal() || !stderr().is_terminal() {
-        return Err(Usage::new(problem).into());
-    }
+pub(crate) async fn ask(action: &str, declined: &'static str, context: &Context) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        stdin().is_terminal() && stderr().is_terminal(),
+        Usage::new(format!("this would {action}; there is no terminal to confirm it on, so pass --yes"))
+    );
+    let question = format!("This will {action}. It cannot be undone. Continue? [y/N] ");
     let asked = tokio::task::spawn_blocking(move || {
         let mut answer = String::new();
         output::prompt(&question).and_then(|()| stdin().read_line(&mut answer)).map(|_| answer)
@@ -28,9 +25,6 @@ pub(crate) async fn ask(
         answer = asked => answer??,
         () = context.shutdown.cancelled() => String::new(),
     };
-    if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
-        return Ok(());
-    }
-    output::say(declined);
-    Err(AlreadyReported.into())
+    anyhow::ensure!(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"), declined);
+    Ok(())
 }

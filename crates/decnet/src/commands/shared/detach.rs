@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use rustix::fs::{FileType, fstat};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
-use crate::failure::Exited;
+use crate::failure::Exit;
 use crate::output;
 
 /// The argument that marks the second process.
@@ -44,11 +44,11 @@ pub(crate) fn start(arguments: &[OsString]) -> anyhow::Result<()> {
     let mut written = Vec::new();
     child.stdout.take().context("the daemon has no stdout")?.read_to_end(&mut written)?;
     if written == UP {
-        output::say(&format!("decnet: running in the background as process {}", child.id()));
+        output::note(&format!("decnet: running in the background as process {}", child.id()));
         return Ok(());
     }
     let status = child.wait()?;
-    Err(Exited { code: status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1) }.into())
+    Err(Exit(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)).into())
 }
 
 impl DetachArgs {
@@ -68,7 +68,7 @@ impl DetachArgs {
         let keeps_log =
             fstat(stderr()).is_ok_and(|log| FileType::from_raw_mode(log.st_mode) == FileType::RegularFile);
         if !keeps_log {
-            output::say("decnet: logging stops here; to keep the log, redirect stderr to a file (2>>FILE)");
+            output::note("decnet: logging stops here; to keep the log, redirect stderr to a file (2>>FILE)");
         }
         // Closing the terminal or Ctrl-C must no longer end this process.
         rustix::process::setsid().context("cannot leave the session")?;

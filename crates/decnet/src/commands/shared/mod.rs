@@ -1,7 +1,6 @@
 //! Helpers that several commands share.
 
 pub(crate) mod bus_client;
-pub(crate) mod catalog;
 pub(crate) mod confirm;
 pub(crate) mod detach;
 pub(crate) mod file_args;

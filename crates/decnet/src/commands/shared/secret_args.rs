@@ -1,8 +1,7 @@
 //! `--secret` and `--secret-file`, for commands that need a secret.
 
 use std::convert::Infallible;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use decnet_core::limits::MAX_SECRET_CHARS;
 use decnet_core::redact::Secret;
@@ -42,12 +41,11 @@ impl SecretArgs {
     /// The file cannot be read, or has no secret.
     pub(crate) fn read(&self) -> anyhow::Result<Option<Secret>> {
         if let Some(secret) = &self.secret {
-            output::say(
-                "decnet: warning: other users can read --secret in the process list; use --secret-file",
-            );
+            output::warn("other users can read --secret in the process list; use --secret-file");
             return Ok(Some(secret.clone()));
         }
-        self.secret_file.as_deref().map(read_file).transpose()
+        let Some(path) = &self.secret_file else { return Ok(None) };
+        Ok(Some(Secret::new(file_args::read_line(path, MAX_FILE_BYTES, "secret")?)))
     }
 
     /// Returns a new secret for a subscription, if one was given.
@@ -72,15 +70,4 @@ impl SecretArgs {
         let generated = generate_secret();
         Ok((Secret::new(generated.as_str()), Some(generated)))
     }
-}
-
-fn read_file(path: &Path) -> anyhow::Result<Secret> {
-    let shown = path.display();
-    let text = file_args::read(path, MAX_FILE_BYTES).map_err(|error| match error.kind() {
-        ErrorKind::InvalidData => Usage::new(format!("{shown} is not UTF-8 text; save it as UTF-8")).into(),
-        _ => anyhow::Error::from(error).context(format!("cannot read the secret from {shown}")),
-    })?;
-    let secret = text.lines().next().unwrap_or_default();
-    anyhow::ensure!(!secret.is_empty(), "{shown} has no secret on its first line");
-    Ok(Secret::new(secret))
 }

@@ -4,7 +4,7 @@ use decnet_api::Tested;
 use decnet_core::delivery::{Outcome, Reason, Verdict, classify};
 use decnet_core::event::Event;
 use decnet_core::settings::Batch;
-use decnet_sender::{self as sender, AttemptResult, EgressGuard, Message, Sender, Target};
+use decnet_sender::{AttemptResult, Message, Sender, Target};
 use decnet_store::catalog::StoredSubscription;
 use serde_json::json;
 use tokio::task::LocalSet;
@@ -43,9 +43,7 @@ pub(crate) async fn attempt(
     message: impl Into<Message<'_>>,
     config: &Config,
 ) -> AttemptResult {
-    let guard = EgressGuard::new(config.egress.allow_private, config.egress.allow.clone());
-    let sender =
-        Sender::new(sender::Options { deadline: config.delivery.timeout, guard, ..Default::default() });
+    let sender = Sender::new(config.worker.sender.clone());
     LocalSet::new().run_until(sender.send(target, message, now())).await
 }
 

@@ -21,7 +21,11 @@ fn before(text: &str, now: UnixMicros) -> Result<UnixMicros, String> {
         let ago = i64::try_from(ago.as_micros()).unwrap_or(i64::MAX);
         return Ok(UnixMicros(now.0.saturating_sub(ago)));
     }
-    let wrong = || format!("`{text}` is not a time; write 2h, 7d or a time such as 2026-11-23T10:00 (UTC)");
+    let wrong = || {
+        format!(
+            "`{text}` is not a time; write an age such as 2h or 7d, or a time such as 2026-11-23T10:00 (UTC)"
+        )
+    };
     UnixMicros::from_sqlite(text).ok_or_else(wrong)
 }
 

@@ -4,22 +4,15 @@ use std::collections::HashMap;
 
 use decnet_core::subscription::Activity;
 use decnet_store::catalog::{Catalog, Row};
-use decnet_store::queue::{self, Reader};
 use serde::Serialize;
 
-use crate::commands::shared::catalog::read_if_exists;
-use crate::context::Context;
-use crate::output::{self, Table};
-
-/// The status of the files. A missing file counts as empty.
-#[derive(Serialize)]
-pub(super) struct Files {
-    subscriptions: Vec<Subscription>,
-}
+use crate::config::Config;
+use crate::output::{self, Paint, Table};
+use crate::store::{queue_if_exists, read_if_exists};
 
 /// A subscription of the catalog, and its deliveries in the queue.
 #[derive(Serialize)]
-struct Subscription {
+pub(super) struct Subscription {
     uuid: String,
     name: String,
     state: &'static str,
@@ -28,36 +21,31 @@ struct Subscription {
     last_error: Option<String>,
 }
 
-impl Files {
-    pub(super) fn read(context: &Context) -> anyhow::Result<Self> {
-        let rows = read_if_exists(&context.config, Catalog::rows)?.unwrap_or_default();
-        let counts = match Reader::open(&context.config.data_dir) {
-            Ok(reader) => reader.counts()?,
-            Err(queue::Error::NoQueue { .. }) => Vec::new(),
-            Err(error) => return Err(error.into()),
-        };
-        let counts: HashMap<&str, _> = counts.iter().map(|counts| (&*counts.uuid, counts)).collect();
-        let subscription = |row: Row| {
-            let counts = counts.get(row.uuid.as_str());
-            let waiting = counts.map_or(0, |counts| counts.pending + counts.retrying);
-            let (state, dead) = (state(&row), counts.map_or(0, |counts| counts.dead));
-            Subscription { uuid: row.uuid, name: row.name, state, waiting, dead, last_error: row.last_error }
-        };
-        Ok(Self { subscriptions: rows.into_iter().map(subscription).collect() })
-    }
+/// Reads the status of the files. A missing file counts as empty.
+pub(super) fn read(config: &Config) -> anyhow::Result<Vec<Subscription>> {
+    let rows = read_if_exists(config, Catalog::rows)?.unwrap_or_default();
+    let counts = queue_if_exists(config)?.map(|reader| reader.counts()).transpose()?.unwrap_or_default();
+    let counts: HashMap<&str, _> = counts.iter().map(|counts| (&*counts.uuid, counts)).collect();
+    let subscription = |row: Row| {
+        let counts = counts.get(row.uuid.as_str());
+        let waiting = counts.map_or(0, |counts| counts.pending + counts.retrying);
+        let (state, dead) = (state(&row), counts.map_or(0, |counts| counts.dead));
+        Subscription { uuid: row.uuid, name: row.name, state, waiting, dead, last_error: row.last_error }
+    };
+    Ok(rows.into_iter().map(subscription).collect())
+}
 
-    pub(super) fn print(self, context: &Context) -> anyhow::Result<()> {
-        if !self.subscriptions.is_empty() {
-            let row = |of: Subscription| {
-                let error = of.last_error.unwrap_or_default();
-                [of.name, of.state.into(), of.waiting.to_string(), of.dead.to_string(), error]
-            };
-            let headings = ["SUBSCRIPTION", "STATE", "WAITING", "DEAD", "LAST ERROR"];
-            Table::new(headings, self.subscriptions.into_iter().map(row)).print(context.paint)?;
-        }
-        output::say("start a worker with `decnet webhook` or `decnet serve` to deliver the waiting events");
-        Ok(())
+pub(super) fn print(subscriptions: Vec<Subscription>, paint: Paint) -> anyhow::Result<()> {
+    if !subscriptions.is_empty() {
+        let row = |of: Subscription| {
+            let error = of.last_error.unwrap_or_default();
+            [of.name, of.state.into(), of.waiting.to_string(), of.dead.to_string(), error]
+        };
+        let headings = ["SUBSCRIPTION", "STATE", "WAITING", "DEAD", "LAST ERROR"];
+        Table::new(headings, subscriptions.into_iter().map(row)).print(paint)?;
     }
+    output::note("start a worker with `decnet webhook` or `decnet serve` to deliver the waiting events");
+    Ok(())
 }
 
 fn state(row: &Row) -> &'static str {

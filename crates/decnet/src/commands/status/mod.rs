@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use self::files::Files;
 use self::view::View;
+use crate::config::read_duration_within;
 use crate::context::Context;
 use crate::output;
 use decnet_telemetry::client::{self, Error};
@@ -18,6 +18,10 @@ use decnet_telemetry::status::Status;
 
 /// The time between the two samples from which rates are computed.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
+/// The shortest time between two updates that can be set.
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
+/// The longest time between two updates that can be set.
+const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Shows the worker's health, its queue and each subscription.
 ///
@@ -35,17 +39,12 @@ pub(crate) struct Args {
     #[arg(long)]
     watch: bool,
     /// With --watch: the time between two updates
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval)]
+    #[arg(long, value_name = "DURATION", default_value = "1s",
+          value_parser = |text: &str| read_duration_within(text, MIN_INTERVAL, MAX_INTERVAL))]
     interval: Duration,
     /// Print one JSON object per update: `worker` is null if none runs; `files` is then the status of catalog and queue
     #[arg(long)]
     json: bool,
-}
-
-fn interval(text: &str) -> Result<Duration, String> {
-    let interval = crate::config::read_duration(text)?;
-    let bounds = Duration::from_millis(100)..=Duration::from_secs(3600);
-    if bounds.contains(&interval) { Ok(interval) } else { Err("must be from 100ms to 1h".into()) }
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
@@ -60,11 +59,11 @@ async fn print(as_json: bool, context: &Context) -> anyhow::Result<()> {
     let before = match fetch(context).await {
         Ok(before) => before,
         Err(error @ Error::NoWorker(_)) => {
-            let files = Files::read(context)?;
+            let subscriptions = files::read(&context.config)?;
             if as_json {
-                output::json(&json!({ "worker": null, "files": files }))?;
+                output::json(&json!({"worker": null, "files": {"subscriptions": subscriptions}}))?;
             } else {
-                files.print(context)?;
+                files::print(subscriptions, context.paint)?;
             }
             return Err(error.into());
         }

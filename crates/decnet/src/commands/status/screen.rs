@@ -15,7 +15,8 @@ use crossterm::{execute, queue};
 use decnet_core::text::escape;
 use tokio_util::sync::CancellationToken;
 
-use super::view::{HEADINGS, Order, View};
+use super::view::{HEADINGS, Order, Row, View};
+use crate::output::Table;
 
 /// The time to wait for a key before checking for an update.
 const POLL: Duration = Duration::from_millis(100);
@@ -173,13 +174,8 @@ impl Page {
     /// width.
     fn table(&self, width: usize) -> Vec<Line> {
         let Some(view) = &self.view else { return Vec::new() };
-        let rows = view.rows.iter().map(|row| row.cells().map(|cell| escape(&cell).into_owned()));
-        let cells: Vec<_> = [HEADINGS.map(String::from)].into_iter().chain(rows).collect();
-        let widths = widths(&cells, width);
-        let mut lines = cells.iter().map(|cells| {
-            let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$.width$}"));
-            padded.collect::<Vec<_>>().join("  ").stylize()
-        });
+        let table = Table::new(HEADINGS, view.rows.iter().map(Row::cells));
+        let mut lines = table.lines(fit(table.widths(), width)).map(Stylize::stylize);
         let headings = lines.next().map(Stylize::bold);
         let rows = view.rows.iter().zip(lines).enumerate().map(|(index, (row, line))| {
             let line = match row.of.state.as_str() {
@@ -194,10 +190,9 @@ impl Page {
     }
 }
 
-/// Returns the widths of the columns. If they are too wide for the terminal, the widest columns are narrowed.
-fn widths(rows: &[[String; HEADINGS.len()]], terminal: usize) -> [usize; HEADINGS.len()] {
-    let widest = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let mut widths = std::array::from_fn(|column| widest(column).min(MAX_WIDTH));
+/// Returns the widths of columns in a terminal of this width. If they do not fit, the widest columns are narrowed.
+fn fit(widths: [usize; HEADINGS.len()], terminal: usize) -> [usize; HEADINGS.len()] {
+    let mut widths = widths.map(|width| width.min(MAX_WIDTH));
     let (last, others) = widths.split_last_mut().expect("there are headings");
     let left = |others: &[usize]| terminal.saturating_sub(others.iter().map(|width| width + 2).sum());
     while left(others) < MIN_LAST_WIDTH

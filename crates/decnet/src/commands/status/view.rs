@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use decnet_bus::Losses;
+use indicatif::HumanBytes;
 
 use crate::commands::shared::times::{show_age, show_clock};
 use crate::output::{Paint, Table, Text};
@@ -14,7 +15,7 @@ pub(super) const HEADINGS: [&str; 10] = [
     "STATE",
     "PER S",
     "FAILED/S",
-    "FLYING",
+    "IN FLIGHT",
     "PENDING",
     "PARKED",
     "DEAD",
@@ -230,10 +231,10 @@ fn summary(before: Option<&Status>, now: &Status, seconds: f64) -> Vec<String> {
     vec![
         format!(
             "queue {} of {}, log {}, {} free; {} commits/s{commit}",
-            show_bytes(queue.file_bytes),
-            show_bytes(queue.limit_bytes),
-            show_bytes(queue.log_bytes),
-            show_bytes(queue.disk_free_bytes),
+            HumanBytes(queue.file_bytes),
+            HumanBytes(queue.limit_bytes),
+            HumanBytes(queue.log_bytes),
+            HumanBytes(queue.disk_free_bytes),
             per_second(|status| status.queue.commits),
         ),
         format!(
@@ -258,18 +259,6 @@ fn rate(before: u64, now: u64, seconds: f64) -> f64 {
 
 fn show_rate(rate: f64) -> String {
     if rate == 0.0 || rate >= 100.0 { format!("{rate:.0}") } else { format!("{rate:.1}") }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "shown to a tenth")]
-fn show_bytes(bytes: u64) -> String {
-    let (mut value, mut shown) = (bytes as f64, format!("{bytes} B"));
-    for unit in ["KiB", "MiB", "GiB", "TiB"] {
-        if value >= 1024.0 {
-            value /= 1024.0;
-            shown = format!("{value:.1} {unit}");
-        }
-    }
-    shown
 }
 
 #[cfg(test)]
@@ -344,8 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_rates_are_rounded() {
-        assert_eq!([12, 2048, 10 << 30].map(show_bytes), ["12 B", "2.0 KiB", "10.0 GiB"]);
+    fn rates_are_rounded() {
         assert_eq!([0.0, 0.5, 1234.4].map(show_rate), ["0", "0.5", "1234"]);
     }
 }

@@ -22,7 +22,7 @@ async fn lines(args: &Args, context: &Context) -> anyhow::Result<()> {
     let mut ticks = ticks(args);
     let mut before: Option<Status> = None;
     while context.shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-        let now = fetch(context).await.inspect_err(|error| output::say(&error.to_string())).ok();
+        let now = fetch(context).await.inspect_err(|error| output::note(&error.to_string())).ok();
         if args.json {
             output::json(&json!({ "worker": now }))?;
         } else if let Some(now) = &now {

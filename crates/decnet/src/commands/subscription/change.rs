@@ -8,12 +8,12 @@ use super::settings_args::SettingsArgs;
 use super::url_args::UrlArgs;
 use super::{Target, show, warn};
 use crate::commands::shared::bus_client;
-use crate::commands::shared::catalog::open_existing;
 use crate::commands::shared::secret_args::SecretArgs;
 use crate::context::Context;
 use crate::failure::Usage;
 use crate::output;
 use crate::receiver::now;
+use crate::store::open_existing;
 
 /// Changes the given values of a subscription and keeps all other values.
 ///
@@ -50,7 +50,7 @@ pub(super) async fn update(args: UpdateArgs, context: &Context) -> anyhow::Resul
     let url = args.url.read()?;
     let patterns = (!args.patterns.is_empty()).then(|| args.patterns.read()).transpose()?;
     let secret = args.secret.read_new()?;
-    url.iter().flat_map(|url| warn::of_url(url, &context.config)).for_each(|warning| warn::say(&warning));
+    url.iter().flat_map(|url| warn::of_url(url, &context.config)).for_each(|warning| output::warn(&warning));
     let settings = args.settings.read()?;
     let patch = Patch { name: args.new_name, url, secret, patterns, settings, ..Patch::default() };
     if patch == Patch::default() {
@@ -75,24 +75,32 @@ pub(super) async fn change(
     }
     catalog.update(&uuid, patch, now()).map_err(super::refused)?;
     let row = catalog.find(&uuid)?;
-    bus_client::announce_change(&context.config).await;
+    let warnings = bus_client::announce_change(&context.config).await;
     let what = format!("{done} {} ({})", row.name, row.uuid);
-    output::done(&what, print(target, &row, done, context))
+    output::done(&what, print(target, row, warnings, done, context))
 }
 
 pub(super) async fn delete(target: &Target, context: &Context) -> anyhow::Result<()> {
     let mut catalog = open_existing(&context.config)?;
-    let row = catalog.find(&target.name)?;
+    let mut row = catalog.find(&target.name)?;
     catalog.delete(&row.uuid)?;
-    bus_client::announce_change(&context.config).await;
+    row.warnings.extend(bus_client::announce_change(&context.config).await);
     let what = format!("deleted {} ({})", row.name, row.uuid);
     output::done(&what, if target.json { output::json(&row) } else { output::line(&what) })
 }
 
-fn print(target: &Target, row: &Row, done: &str, context: &Context) -> anyhow::Result<()> {
+/// Prints a changed row: as JSON, which also has the `warnings` about the change, or for a reader, who has seen these.
+fn print(
+    target: &Target,
+    mut row: Row,
+    warnings: Vec<String>,
+    done: &str,
+    context: &Context,
+) -> anyhow::Result<()> {
     if target.json {
-        return output::json(row);
+        row.warnings.extend(warnings);
+        return output::json(&row);
     }
     output::line(&format!("{done} {}", row.name))?;
-    output::print(&show::human(row, context.paint))
+    output::print(&show::human(&row, context.paint))
 }

@@ -9,12 +9,12 @@ use super::settings_args::SettingsArgs;
 use super::url_args::UrlArgs;
 use super::{secret, warn};
 use crate::commands::shared::bus_client;
-use crate::commands::shared::catalog::open_or_create;
 use crate::commands::shared::secret_args::SecretArgs;
 use crate::context::Context;
 use crate::failure::Usage;
 use crate::output;
 use crate::receiver::now;
+use crate::store::open_or_create;
 
 /// Creates a subscription and prints its generated secret, which is not shown again.
 #[derive(Debug, clap::Args)]
@@ -51,15 +51,15 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let missing = || Usage::new("the URL of the receiver is missing: specify --url or --url-file");
     let url = args.url.read()?.ok_or_else(missing)?;
     let (secret, generated) = args.secret.read_or_generate()?;
-    let warnings = warn::of_url(&url, &context.config);
+    let mut warnings = warn::of_url(&url, &context.config);
     let settings = args.settings.read()?.apply(&Settings::default());
     let settings = settings.map_err(|error| super::settings_refused(&error))?;
     let new = NewSubscription { name: args.name, url, secret, patterns, enabled: !args.disabled, settings };
     let mut catalog = open_or_create(&context.config)?;
     let uuid = catalog.create(&new, now()).map_err(super::refused)?;
     let row = catalog.find(&uuid)?;
-    bus_client::announce_change(&context.config).await;
-    warnings.iter().for_each(|warning| warn::say(warning));
+    warnings.iter().for_each(|warning| output::warn(warning));
+    warnings.extend(bus_client::announce_change(&context.config).await);
     let what = format!("created {} ({})", row.name, row.uuid);
     let written = secret::print(&row, generated.as_deref(), warnings, &what, args.json);
     output::done(&secret::unseen(what, &row, generated.is_some()), written)

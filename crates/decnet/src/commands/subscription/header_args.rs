@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use decnet_core::limits::{MAX_CUSTOM_HEADERS, MAX_CUSTOM_HEADERS_BYTES};
 use decnet_core::redact::Secret;
 use decnet_core::settings::{Change, HeaderChanges, HeaderError};
@@ -44,9 +43,7 @@ impl HeaderArgs {
             return Ok(Change::Reset);
         }
         if !self.headers.is_empty() {
-            output::say(
-                "decnet: warning: other users can read --header in the process list; use --header-file for secrets",
-            );
+            output::warn("other users can read --header in the process list; use --header-file for secrets");
         }
         let file = self.header_file.as_deref().map(read_file).transpose()?.unwrap_or_default();
         let lines = self.headers.iter().map(Secret::expose).chain(file.lines());
@@ -63,8 +60,7 @@ impl HeaderArgs {
 
 fn read_file(path: &Path) -> anyhow::Result<String> {
     let shown = path.display();
-    let text = file_args::read(path, MAX_FILE_BYTES + 1);
-    let text = text.with_context(|| format!("cannot read headers from {shown}"))?;
+    let text = file_args::read(path, MAX_FILE_BYTES + 1, "headers")?;
     anyhow::ensure!(
         text.len() as u64 <= MAX_FILE_BYTES,
         "{shown} is longer than the maximum size of headers"

@@ -3,10 +3,10 @@
 use decnet_core::subscription::Activity;
 use decnet_store::catalog::{Catalog, Row};
 
-use crate::commands::shared::catalog::read_if_exists;
 use crate::commands::shared::times::when;
 use crate::context::Context;
 use crate::output::{self, Table};
+use crate::store::read_if_exists;
 
 /// Lists all subscriptions, including those with an invalid row.
 ///
@@ -30,7 +30,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     }
     if rows.is_empty() {
         let catalog = &context.config.database;
-        output::say(&format!(
+        output::note(&format!(
             "no subscriptions yet in {catalog}; create one with `decnet subscription create`"
         ));
         return Ok(());
@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     for Row { name, problem, warnings, .. } in &rows {
         let problem = problem.iter().map(|what| format!("{name}: nothing is delivered: {what}"));
         let warnings = warnings.iter().map(|what| format!("{name}: {what}"));
-        problem.chain(warnings).for_each(|line| output::say(&line));
+        problem.chain(warnings).for_each(|line| output::note(&line));
     }
     Ok(())
 }

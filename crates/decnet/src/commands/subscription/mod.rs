@@ -103,7 +103,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<(
     }
 }
 
-/// Maps a value that the catalog rejects to wrong usage, as for a value that the command line rejects.
+/// Maps a value that the catalog rejects to a usage error, as for a value that the command line rejects.
 fn refused(error: Error) -> anyhow::Error {
     match error {
         Error::Invalid(Problem::Settings(error)) => settings_refused(&error).into(),
@@ -113,7 +113,7 @@ fn refused(error: Error) -> anyhow::Error {
     }
 }
 
-/// Maps a rejected setting to wrong usage, with the names of the options.
+/// Maps a rejected setting to a usage error, with the names of the options.
 fn settings_refused(error: &SettingsError) -> Usage {
     Usage::new(match error {
         SettingsError::Batch(BatchError::Unsized) => {

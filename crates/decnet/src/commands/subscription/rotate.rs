@@ -8,12 +8,12 @@ use decnet_store::catalog::Row;
 
 use super::{Target, secret};
 use crate::commands::shared::bus_client;
-use crate::commands::shared::catalog::open_existing;
 use crate::commands::shared::secret_args::SecretArgs;
 use crate::config::read_duration;
 use crate::context::Context;
 use crate::output;
 use crate::receiver::now;
+use crate::store::open_existing;
 
 /// Gives a subscription a new secret. The old secret remains valid for a while.
 ///
@@ -44,8 +44,8 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let uuid = catalog.find(&args.target.name)?.uuid;
     if args.revoke {
         let revoked = catalog.revoke_old_secrets(&uuid, now())?;
-        let row = catalog.find(&uuid)?;
-        bus_client::announce_change(&context.config).await;
+        let mut row = catalog.find(&uuid)?;
+        row.warnings.extend(bus_client::announce_change(&context.config).await);
         let what = describe_revoked(&row, revoked);
         return output::done(&what, if as_json { output::json(&row) } else { output::line(&what) });
     }
@@ -53,9 +53,9 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let overlap = args.overlap.unwrap_or(DEFAULT_SECRET_OVERLAP);
     catalog.rotate_secret(&uuid, &secret, overlap, now()).map_err(super::refused)?;
     let row = catalog.find(&uuid)?;
-    bus_client::announce_change(&context.config).await;
+    let warnings = bus_client::announce_change(&context.config).await;
     let done = format!("{} has a new secret; {}", row.name, describe_old(overlap));
-    let written = secret::print(&row, generated.as_deref(), Vec::new(), &done, as_json);
+    let written = secret::print(&row, generated.as_deref(), warnings, &done, as_json);
     let what = format!("{} ({}) has a new secret", row.name, row.uuid);
     output::done(&secret::unseen(what, &row, generated.is_some()), written)
 }

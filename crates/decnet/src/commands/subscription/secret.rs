@@ -36,6 +36,6 @@ pub(super) fn unseen(what: String, row: &Row, is_generated: bool) -> String {
     }
     let uuid = &row.uuid;
     format!(
-        "{what}, but could not show its secret: create a new one with `decnet subscription rotate-secret {uuid}`"
+        "{what}, but could not show its secret: create a new secret with `decnet subscription rotate-secret {uuid}`"
     )
 }

@@ -22,7 +22,7 @@ pub(super) struct SettingsArgs {
     /// The maximum rate of requests, such as 50/s or 1000/h; `none` for no limit
     #[arg(long, value_parser = rate)]
     rate: Option<Change<Rate>>,
-    /// Deliver one event at a time, in order: a failed delivery blocks the next ones until it is delivered or dead
+    /// Deliver one event at a time, in order: a failed delivery blocks later deliveries until it is delivered or dead
     #[arg(long, overrides_with = "unordered")]
     ordered: bool,
     /// Deliver events concurrently, in any order

@@ -6,11 +6,11 @@ use decnet_store::catalog::Row;
 use super::Target;
 use super::list::state;
 use super::settings_args::summary;
-use crate::commands::shared::catalog::open_existing;
 use crate::commands::shared::times::when;
 use crate::context::Context;
 use crate::output::{self, Paint, Text};
 use crate::receiver::now;
+use crate::store::open_existing;
 
 pub(super) fn run(target: &Target, context: &Context) -> anyhow::Result<()> {
     let row = open_existing(&context.config)?.find(&target.name)?;

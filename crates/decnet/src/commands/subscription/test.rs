@@ -6,11 +6,11 @@ use decnet_store::catalog::StoredSubscription;
 use serde_json::json;
 
 use super::Target;
-use crate::commands::shared::catalog::open_existing;
 use crate::commands::shared::test_event::{ping, tested};
 use crate::context::Context;
-use crate::failure::AlreadyReported;
+use crate::failure::Exit;
 use crate::output;
+use crate::store::open_existing;
 
 /// The value of `triggered_by` in the payload.
 const COMMAND: &str = "decnet subscription test";
@@ -31,7 +31,7 @@ pub(super) async fn run(target: &Target, context: &Context) -> anyhow::Result<()
         text.line(format!("{status}, {millis:.0} ms{error}"));
         output::print(&text)?;
     }
-    if delivered { Ok(()) } else { Err(AlreadyReported.into()) }
+    if delivered { Ok(()) } else { Err(Exit::FAILURE.into()) }
 }
 
 fn find(name: &str, context: &Context) -> anyhow::Result<StoredSubscription> {

@@ -1,11 +1,9 @@
 //! `--url` and `--url-file`: the URL of a subscription.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context as _;
 use decnet_core::limits::MAX_URL_BYTES;
 use decnet_core::redact::{EndpointUrl, Secret, UrlError};
-use decnet_core::text::BYTE_ORDER_MARK;
 
 use crate::commands::shared::file_args;
 use crate::commands::shared::secret_args::secret;
@@ -34,24 +32,13 @@ impl UrlArgs {
     pub(super) fn read(&self) -> anyhow::Result<Option<EndpointUrl>> {
         let (text, from) = match (&self.url, &self.url_file) {
             (Some(url), _) => (url.expose().to_owned(), "--url"),
-            (None, Some(path)) => (read_file(path)?, "--url-file"),
+            (None, Some(path)) => (file_args::read_line(path, MAX_FILE_BYTES + 1, "URL")?, "--url-file"),
             (None, None) => return Ok(None),
         };
-        let url = EndpointUrl::new(&text).map_err(|error| {
+        let url = EndpointUrl::new(text.trim()).map_err(|error| {
             let hint = if matches!(error, UrlError::Syntax(_)) { "; write https://host/path" } else { "" };
             Usage::new(format!("{from}: {error}{hint}"))
         });
         Ok(Some(url?))
     }
-}
-
-fn read_file(path: &Path) -> anyhow::Result<String> {
-    let shown = path.display();
-    let text = file_args::read(path, MAX_FILE_BYTES + 1);
-    let text = text.with_context(|| format!("cannot read the URL from {shown}"))?;
-    let mark = "begins with a byte order mark (U+FEFF); save it without the mark";
-    anyhow::ensure!(!text.starts_with(BYTE_ORDER_MARK), "{shown} {mark}");
-    let url = text.lines().next().unwrap_or_default().trim();
-    anyhow::ensure!(!url.is_empty(), "{shown} has no URL on its first line");
-    Ok(url.to_owned())
 }

@@ -3,15 +3,8 @@
 use std::net::IpAddr;
 
 use decnet_core::redact::EndpointUrl;
-use decnet_sender::EgressGuard;
 
 use crate::config::Config;
-use crate::output;
-
-/// Prints a warning.
-pub(super) fn say(warning: &str) {
-    output::say(&format!("decnet: warning: {warning}"));
-}
 
 /// Returns warnings about a URL. They do not contain the URL, which may be a secret.
 pub(super) fn of_url(url: &EndpointUrl, config: &Config) -> Vec<String> {
@@ -24,9 +17,7 @@ pub(super) fn of_url(url: &EndpointUrl, config: &Config) -> Vec<String> {
 
 /// Returns a warning if the egress guard blocks the address in the URL. Host names are checked at each attempt.
 fn forbidden(url: &EndpointUrl, config: &Config) -> Option<String> {
-    let address = address(url)?;
-    let guard = EgressGuard::new(config.egress.allow_private, config.egress.allow.clone());
-    let forbidden = guard.check(address).err()?;
+    let forbidden = config.worker.sender.guard.check(address(url)?).err()?;
     Some(format!(
         "forbidden_url: nothing will be delivered with the worker's configuration here: {forbidden}"
     ))

@@ -79,7 +79,7 @@ impl Printer {
                 match line::append(&event, &mut lines) {
                     Ok(()) => printed += 1,
                     Err(error) => {
-                        output::say(&format!("an event on {} is invalid: {error}", event.topic));
+                        output::note(&format!("an event on {} is invalid: {error}", event.topic));
                     }
                 }
                 done += 1;

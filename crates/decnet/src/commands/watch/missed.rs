@@ -29,7 +29,7 @@ impl Missed {
     /// Reports new losses, at most once per [`REPORT_INTERVAL`].
     pub(super) fn report(&mut self, now: Instant) {
         if let Some(text) = self.due(now) {
-            output::say(&text);
+            output::note(&text);
         }
     }
 
@@ -37,7 +37,7 @@ impl Missed {
     pub(super) fn report_all(&self) {
         if self.total() > 0 {
             let missed = pluralize(self.total(), "event was", "events were");
-            output::say(&format!("{missed} missed in total"));
+            output::note(&format!("{missed} missed in total"));
         }
     }
 

@@ -23,8 +23,8 @@ const PRINT_GRACE: Duration = Duration::from_secs(2);
 
 /// Prints the events of the bus as JSON lines, until Ctrl-C.
 ///
-/// Each line is {"id", "topic", "type", "ts", "payload"}. If the bus stops, the command waits for it; events published
-/// meanwhile are missed. Events that arrive faster than they can be printed wait in memory, up to 64 MiB. Events missed
+/// Each line is {"id", "topic", "type", "ts", "payload"}. If the bus stops, the command waits for it; events that are
+/// published in the meantime are missed. Events that arrive faster than they can be printed wait in memory, up to 64 MiB. Events missed
 /// beyond that, here or in the bus, are counted on stderr. DECNET's own bus does not report the events it drops. If the
 /// command is interrupted before `--count` events were printed, the exit code is 1. On a terminal, control and
 /// invisible characters are written as \u escapes.
@@ -97,14 +97,14 @@ impl Reading {
                     self.missed.unprinted += rejected as u64;
                 }
                 Step::Notice => {}
-                Step::Connected if self.was_connected => output::say("reconnected to the bus"),
+                Step::Connected if self.was_connected => output::note("reconnected to the bus"),
                 Step::Connected => {
                     self.was_connected = true;
-                    output::say("watching, Ctrl-C to stop");
+                    output::note("watching, Ctrl-C to stop");
                 }
                 Step::Disconnected => {
                     self.missed.disconnected();
-                    output::say("disconnected from the bus; reconnecting");
+                    output::note("disconnected from the bus; reconnecting");
                 }
             }
             if let Some(notice) = self.source.notice() {

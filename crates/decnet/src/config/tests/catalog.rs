@@ -25,7 +25,7 @@ fn make(host: &Host, name: &str) -> PathBuf {
 
 fn settled(host: &Host) -> Found {
     let mut found = host.find();
-    found.settle_catalog(&host.inputs).unwrap();
+    found.select_catalog(&host.inputs).unwrap();
     found
 }
 

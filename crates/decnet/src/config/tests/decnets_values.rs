@@ -2,22 +2,20 @@
 
 use std::time::Duration;
 
-use super::{Host, JWT, problems};
+use super::{Host, JWT, allows, problems};
 
 #[test]
 fn secret_in_a_file_readable_by_others_causes_a_warning() {
-    let host = Host::new(&[], &format!("[master]\njwt-secret = {JWT}\n"));
+    let mut host = Host::new(&[], &format!("[master]\njwt-secret = {JWT}\n"));
     for (mode, readers) in
         [(0o600, None), (0o640, Some("its group")), (0o644, Some("every user of this host"))]
     {
         host.chmod("decnet.ini", mode);
-        let mut found = host.find();
-        assert_eq!(
-            (&found.problems[..], &found.warnings[..]),
-            (&[][..], &[][..]),
-            "only daemons and check warn"
-        );
-        found.warn_of_exposure();
+        host.inputs.uses.secrets = false;
+        assert_eq!(host.find().warnings, [""; 0], "only daemons and check warn");
+        host.inputs.uses.secrets = true;
+        let found = host.find();
+        assert_eq!(found.problems, [""; 0]);
         let expected = found.warnings.iter().find(|warning| warning.contains("DECNET_JWT_SECRET"));
         assert_eq!(expected.is_some(), readers.is_some(), "{mode:o}: {:?}", found.warnings);
         if let (Some(expected), Some(readers)) = (expected, readers) {
@@ -39,14 +37,14 @@ fn flags_are_read_as_decnet_reads_them() {
         assert_eq!(found.problems, [""; 0], "{text}");
         let config = &found.config;
         assert!(config.bus.enabled && config.disallow_master && config.api.limits_creations, "{text}");
-        assert!(!config.egress.allow_private && config.tracing.is_none(), "{text}");
+        assert!(!allows(config, "10.0.0.1") && config.tracing.is_none(), "{text}");
         assert_eq!(found.warnings.len(), 5, "{:?}", found.warnings);
         let expected = format!("DECNET_BUS_ENABLED (environment) is `{text}`, which is read as true");
         assert!(found.warnings.iter().any(|warning| warning.starts_with(&expected)), "{:?}", found.warnings);
     }
     let found =
         Host::new(&[("DECNET_BUS_ENABLED", "FALSE"), ("DECNET_WEBHOOK_ALLOW_PRIVATE", "True")], "").find();
-    assert!(!found.config.bus.enabled && found.config.egress.allow_private && found.warnings.is_empty());
+    assert!(!found.config.bus.enabled && allows(&found.config, "10.0.0.1") && found.warnings.is_empty());
 }
 
 #[test]

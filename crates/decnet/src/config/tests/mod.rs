@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Config, Database, Found, Inputs, LogFormat, Mode, find, page};
+use super::{Config, Database, Found, Inputs, LogFormat, Mode, Uses, find, page};
 
 /// A working directory, an INI file, and an environment that names it.
 struct Host {
@@ -24,7 +24,11 @@ impl Host {
         std::fs::write(&path, ini).unwrap();
         // Independent of the umask.
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        let mut inputs = Inputs { working_dir: dir.path().into(), serves_api: true, ..Inputs::default() };
+        let mut inputs = Inputs {
+            working_dir: dir.path().into(),
+            uses: Uses { api: true, ..Uses::default() },
+            ..Inputs::default()
+        };
         let all = [("DECNET_CONFIG", path.to_str().unwrap()), ("HOME", "/home/joe")];
         for (name, value) in all.iter().chain(environment) {
             inputs.environment.insert((*name).into(), (*value).into());
@@ -59,6 +63,11 @@ impl Host {
     }
 }
 
+/// Returns whether requests to an address are allowed.
+fn allows(config: &Config, address: &str) -> bool {
+    config.worker.sender.guard.check(address.parse().unwrap()).is_ok()
+}
+
 fn problems(environment: &[(&str, &str)], ini: &str) -> Vec<String> {
     Host::new(environment, ini).find().problems
 }
@@ -70,12 +79,12 @@ fn defaults_equal_those_of_decnet() {
     assert_eq!(config.database, Database::Sqlite("/data/decnet.db".into()));
     assert_eq!((config.bus.enabled, config.bus.group.as_str()), (true, "decnet"));
     assert_eq!(config.bus.reconnect, Duration::from_secs(60));
-    assert_eq!(config.delivery.circuit_threshold, 5);
-    assert_eq!((config.delivery.concurrency, config.delivery.total_concurrency), (64, 256));
-    assert_eq!(config.delivery.timeout, Duration::from_secs(10));
-    assert_eq!(config.delivery.schedule, decnet_core::delivery::RetrySchedule::default());
-    assert!(!config.egress.allow_private && config.egress.allow.is_empty());
-    assert_eq!(config.retention.max_bytes, 10 << 30);
+    assert_eq!(config.worker.circuit_threshold, 5);
+    assert_eq!((config.worker.concurrency, config.worker.total_concurrency), (64, 256));
+    assert_eq!(config.worker.sender.deadline, Duration::from_secs(10));
+    assert_eq!(config.worker.schedule, decnet_core::delivery::RetrySchedule::default());
+    assert!(!["10.0.0.1", "127.0.0.1", "169.254.1.1"].iter().any(|address| allows(&config, address)));
+    assert_eq!(config.worker.retention.max_bytes, 10 << 30);
     assert_eq!((config.log.filter, config.log.format), (None, LogFormat::Human));
 }
 
@@ -83,15 +92,15 @@ fn defaults_equal_those_of_decnet() {
 #[test]
 fn the_table_agrees_with_the_limits() {
     use decnet_core::limits;
-    let delivery = Host::new(&[], "").config().delivery;
-    assert_eq!(delivery.concurrency, limits::MAX_ADAPTIVE_CONCURRENCY);
-    assert_eq!(delivery.total_concurrency, limits::DEFAULT_TOTAL_CONCURRENCY);
-    assert_eq!(delivery.timeout, limits::DEFAULT_DEADLINE);
-    assert_eq!(delivery.circuit_threshold, limits::DEFAULT_CIRCUIT_THRESHOLD);
+    let worker = Host::new(&[], "").config().worker;
+    assert_eq!(worker.concurrency, limits::MAX_ADAPTIVE_CONCURRENCY);
+    assert_eq!(worker.total_concurrency, limits::DEFAULT_TOTAL_CONCURRENCY);
+    assert_eq!(worker.sender.deadline, limits::DEFAULT_DEADLINE);
+    assert_eq!(worker.circuit_threshold, limits::DEFAULT_CIRCUIT_THRESHOLD);
 }
 
 #[test]
-fn each_layer_overrides_the_one_below() {
+fn each_layer_overrides_the_next_layer() {
     let ini = "[bus]\nsocket = /ini\n";
     let lower = |environment| {
         Host::new(environment, ini)
@@ -125,9 +134,9 @@ fn arguments_take_precedence() {
 fn only_the_section_of_the_current_mode_is_read() {
     let ini =
         "[decnet]\nmode = agent # this host\n[agent]\nwebhook-timeout = 3s\n[master]\nwebhook-timeout = 4s\n";
-    assert_eq!(Host::new(&[], ini).config().delivery.timeout, Duration::from_secs(3));
+    assert_eq!(Host::new(&[], ini).config().worker.sender.deadline, Duration::from_secs(3));
     let master = Host::new(&[("DECNET_MODE", "Master")], ini);
-    assert_eq!(master.config().delivery.timeout, Duration::from_secs(4));
+    assert_eq!(master.config().worker.sender.deadline, Duration::from_secs(4));
 }
 
 #[test]
@@ -172,7 +181,7 @@ fn all_problems_are_reported_at_once() {
 fn concurrency_above_the_total_is_a_problem() {
     let both = [("DECNET_WEBHOOK_CONCURRENCY", "20"), ("DECNET_WEBHOOK_TOTAL_CONCURRENCY", "10")];
     assert_eq!(problems(&both, "").len(), 1);
-    assert_eq!(problems(&both[1..], "").len(), 0, "the default yields");
+    assert_eq!(problems(&both[1..], "").len(), 0, "the default may exceed the total");
 }
 
 #[test]
@@ -263,7 +272,7 @@ fn byte_order_mark_is_skipped_with_a_warning() {
     let host = Host::new(&[], &format!("{mark}[decnet]\nwebhook-timeout = 3s\n"));
     let host = host.file(".env.local", &format!("{mark}DECNET_API_PORT=2\n"));
     let found = host.find();
-    assert_eq!((found.config.delivery.timeout, found.config.api.port), (Duration::from_secs(3), 2));
+    assert_eq!((found.config.worker.sender.deadline, found.config.api.port), (Duration::from_secs(3), 2));
     let [ini, dotenv] = &found.warnings[..] else { panic!("{:?}", found.warnings) };
     assert!(ini.contains("decnet.ini begins with a byte order mark (U+FEFF)"), "{ini}");
     assert!(dotenv.contains(".env.local begins with a byte order mark (U+FEFF)"), "{dotenv}");
@@ -316,7 +325,7 @@ fn last_value_of_a_name_counts_with_a_warning() {
     let host = Host::new(&[], "").file(".env.local", text);
     let (value, source) = host.value("DECNET_BUS_GROUP");
     assert!(value == "b" && source.ends_with(".env.local:5"), "{value} {source}");
-    assert_eq!(host.value("DECNET_API_PORT").1, "default", "an empty value cancels an earlier one");
+    assert_eq!(host.value("DECNET_API_PORT").1, "default", "an empty value cancels an earlier value");
     let warnings = host.find().warnings;
     assert!(
         warnings[0]
@@ -344,7 +353,7 @@ fn command_reads_the_services_files_as_systemd_does() {
         ("two".into(), "1".into())
     );
     let found = host.find();
-    assert!(!found.config.egress.allow_private);
+    assert!(!allows(&found.config, "10.0.0.1"));
     assert!(
         found.warnings[0].contains("two:2: systemd reads ` #` as part of the value"),
         "{:?}",
@@ -362,21 +371,21 @@ fn invalid_value_of_an_unused_setting_is_ignored() {
     ];
     let mut host = Host::new(&environment, "");
     assert_eq!(host.find().problems.len(), 2, "tracing is off");
-    host.inputs.serves_api = false;
+    host.inputs.uses.api = false;
     assert_eq!(host.find().problems, [""; 0]);
     host.inputs.environment.insert("DECNET_DEVELOPER_TRACING".into(), "true".into());
     assert!(host.find().problems[0].starts_with("DECNET_OTEL_ENDPOINT"));
 }
 
 #[test]
-fn unreadable_services_file_is_reported_on_request() {
-    let host = with_unit(Host::new(&[], ""), &["closed", "missing"]);
+fn unreadable_services_file_is_reported_to_its_users() {
+    let mut host = with_unit(Host::new(&[("DECNET_DATA_DIR", "/data")], ""), &["closed", "missing"]);
     // Invalid UTF-8, which not even root can read as text.
     std::fs::write(host.dir.path().join("closed"), b"\xff").unwrap();
     host.chmod("closed", 0o600);
-    let mut found = host.find();
-    assert_eq!(found.warnings, [""; 0], "a publisher needs none of it");
-    found.warn_of_closed_files();
+    assert_eq!(host.find().warnings, [""; 0], "a publisher does not use the data of the services");
+    host.inputs.uses.services_data = true;
+    let found = host.find();
     let [warning] = &found.warnings[..] else { panic!("{:?}", found.warnings) };
     assert!(warning.contains("closed cannot be read") && warning.ends_with("use sudo"), "{warning}");
 }

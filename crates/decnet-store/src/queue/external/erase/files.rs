@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::super::error::Error;
 use super::super::{BUSY_TIMEOUT, ExternalWriter};
+use crate::sql;
 
 /// Returns free pages to the file system in one transaction.
 const VACUUM: &str = "PRAGMA incremental_vacuum(256)";
@@ -49,11 +50,8 @@ impl ExternalWriter {
 
     /// Returns some free pages to the file system, and returns whether more free pages are left.
     fn vacuum_some(&mut self) -> Result<bool, Error> {
-        let mut vacuum = self.conn.prepare_cached(VACUUM)?;
-        let mut rows = vacuum.query([])?;
-        while rows.next()?.is_some() {}
-        drop(rows);
-        Ok(self.conn.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0))? > 0)
+        sql::all(&self.conn, VACUUM, [], |_| Ok(()))?;
+        Ok(sql::value::<i64>(&self.conn, "PRAGMA freelist_count", [])? > 0)
     }
 
     /// Copies the log into the database and truncates it. Returns false if another process prevented that.
@@ -67,7 +65,7 @@ impl ExternalWriter {
 
     /// Runs a checkpoint. Returns false if another process prevented it.
     fn checkpoint(&self, mode: &str) -> Result<bool, Error> {
-        let mut checkpoint = self.conn.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
-        Ok(!checkpoint.query_row([], |row| row.get::<_, bool>(0))?)
+        let is_busy: bool = sql::value(&self.conn, &format!("PRAGMA wal_checkpoint({mode})"), [])?;
+        Ok(!is_busy)
     }
 }

@@ -18,14 +18,14 @@ use std::time::Duration;
 
 use decnet_core::limits::ERASURE_STEP_BYTES;
 use decnet_core::time::UnixMicros;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use self::walk::Batch;
 use super::super::error::Error;
 use super::super::id::DeliveryId;
-use super::super::idempotency;
-use super::super::submitted;
+use super::super::{idempotency, meta, submitted};
 use super::ExternalWriter;
+use crate::sql;
 
 /// The pause before a step is retried after a transient error.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -58,7 +58,7 @@ pub struct Erased {
 #[derive(Debug)]
 pub struct Erasure {
     target: Target,
-    /// The id from which on all deliveries are done; `None` before the first step.
+    /// Deliveries with this id or a higher id are done. `None` before the first step.
     before: Option<i64>,
     done: Erased,
     dry_run: bool,
@@ -87,8 +87,7 @@ impl Erasure {
         let target = match target {
             ErasureTarget::Event(id) => Target::Event(id),
             ErasureTarget::Subscription(uuid) => {
-                let find = "SELECT key FROM subscriptions WHERE uuid = ?1";
-                match conn.query_row(find, [uuid], |row| row.get(0)).optional()? {
+                match sql::find(conn, "SELECT key FROM subscriptions WHERE uuid = ?1", [uuid])? {
                     Some(key) => Target::Subscription(key),
                     None => return Ok(None),
                 }
@@ -159,7 +158,7 @@ impl Erasure {
     /// submitted before is either removed or found by the walk.
     fn start(&mut self, conn: &mut Connection) -> Result<i64, Error> {
         let tx = self.transaction(conn)?;
-        let newest: Option<i64> = tx.query_row("SELECT max(seq) FROM events", [], |row| row.get(0))?;
+        let newest: Option<i64> = sql::value(&tx, "SELECT max(seq) FROM events", [])?;
         let submitted = match &self.target {
             Target::Event(id) if self.dry_run => count_submitted(&tx, id)?,
             Target::Event(id) => remove_submitted(&tx, id)?,
@@ -172,7 +171,7 @@ impl Erasure {
             tx.commit()?;
         }
         self.done.submitted = submitted;
-        Ok(newest.map_or(0, |seq| DeliveryId::new(seq, 0).last_of_event().raw() + 1))
+        Ok(newest.map_or(0, |seq| DeliveryId::range_of_event(seq).1 + 1))
     }
 
     /// Erases events of the batch until the transaction is full. Returns the position at which the next step continues.
@@ -204,21 +203,21 @@ impl Erasure {
 
 /// Increments the counter by which the worker detects an erasure, and commits.
 fn commit(tx: Transaction<'_>) -> Result<(), Error> {
-    tx.execute("UPDATE meta SET value = value + 1 WHERE key = 'erasures'", [])?;
+    meta::add(&tx, "erasures", 1)?;
     Ok(tx.commit()?)
 }
 
 fn count_submitted(conn: &Connection, id: &str) -> Result<u64, Error> {
-    let count = "SELECT count(*) FROM submitted WHERE id = ?1";
-    Ok(conn.query_row(count, [id], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    let count: i64 = sql::value(conn, "SELECT count(*) FROM submitted WHERE id = ?1", [id])?;
+    Ok(count.unsigned_abs())
 }
 
 /// Removes submitted events that are not yet admitted; a worker that has already read such an event can no longer admit it. Also
 /// removes the content hash.
 fn remove_submitted(conn: &Connection, id: &str) -> Result<u64, Error> {
     idempotency::clear_content_hash(conn, id)?;
-    let mut delete = conn.prepare_cached("DELETE FROM submitted WHERE id = ?1 RETURNING length(body)")?;
-    let bytes: Vec<i64> = delete.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let delete = "DELETE FROM submitted WHERE id = ?1 RETURNING length(body)";
+    let bytes: Vec<i64> = sql::all(conn, delete, [id], |row| row.get(0))?;
     if !bytes.is_empty() {
         submitted::sub_backlog_bytes(conn, bytes.iter().sum())?;
     }

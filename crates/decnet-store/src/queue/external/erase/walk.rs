@@ -1,13 +1,13 @@
 //! The walk over the deliveries to erase: newest first, in short reads that do not block writers.
 
-use decnet_core::event::sendable_id;
-use decnet_core::limits::{LIST_STEP_ROWS, OPERATOR_STEP_ROWS};
+use decnet_core::limits::OPERATOR_STEP_ROWS;
 use rusqlite::{Connection, Params};
 
 use super::super::super::error::Error;
 use super::super::super::id::DeliveryId;
-use super::super::super::reader::step_before;
+use super::super::super::reader::{search_step, step_before};
 use super::Target;
+use crate::sql;
 
 /// The deliveries found by one read.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(super) struct EventDeliveries {
 impl EventDeliveries {
     /// Returns the oldest delivery, or the first id of the event if it has no deliveries.
     pub(super) fn oldest(&self) -> i64 {
-        self.ids.last().map_or_else(|| DeliveryId::new(self.seq, 0).raw(), |id| id.raw())
+        self.ids.last().map_or_else(|| DeliveryId::new(self.seq, 0).0, |id| id.0)
     }
 }
 
@@ -61,25 +61,16 @@ fn next_of_subscription(conn: &Connection, sub: u32, before: i64) -> Result<Opti
 
 /// Finds the next deliveries below `before` of an event published with this id. Newer events come first.
 fn next_of_event(conn: &Connection, id: &str, before: i64) -> Result<Option<Batch>, Error> {
-    let last = DeliveryId::from_raw(before - 1);
-    let mut start = conn.prepare_cached(
-        "SELECT min(seq) FROM (SELECT seq FROM events WHERE seq <= ?1 ORDER BY seq DESC LIMIT ?2)",
-    )?;
-    let Some(from) = start.query_row((last.seq(), LIST_STEP_ROWS), |row| row.get::<_, Option<i64>>(0))?
-    else {
-        return Ok(None);
+    let newest = DeliveryId(before - 1).seq();
+    let Some((from, found)) = search_step(conn, id, newest + 1)? else { return Ok(None) };
+    let Some(seq) = found else {
+        return Ok(Some(Batch { events: Vec::new(), from: DeliveryId::new(from, 0).0 }));
     };
-    let mut find =
-        conn.prepare_cached("SELECT max(seq) FROM events WHERE seq >= ?1 AND seq <= ?2 AND id IN (?3, ?4)")?;
-    let range = (from, last.seq(), id, sendable_id(id));
-    let Some(seq) = find.query_row(range, |row| row.get::<_, Option<i64>>(0))? else {
-        return Ok(Some(Batch { events: Vec::new(), from: DeliveryId::new(from, 0).raw() }));
-    };
-    let first = DeliveryId::new(seq, 0);
-    let end = before.min(first.last_of_event().raw() + 1);
+    let (first, last) = DeliveryId::range_of_event(seq);
     let find = "SELECT id FROM deliveries WHERE id >= ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
-    let (ids, from) = query_ids(conn, find, (first.raw(), end, OPERATOR_STEP_ROWS as i64), first.raw())?;
-    Ok(Some(Batch { events: vec![EventDeliveries { seq, ids, is_last: from == first.raw() }], from }))
+    let range = (first, before.min(last + 1), OPERATOR_STEP_ROWS as i64);
+    let (ids, from) = query_ids(conn, find, range, first)?;
+    Ok(Some(Batch { events: vec![EventDeliveries { seq, ids, is_last: from == first }], from }))
 }
 
 /// Returns the ids that `find` finds, at most `OPERATOR_STEP_ROWS`, and the lowest id of the range that was read: `from`, or the
@@ -90,9 +81,7 @@ fn query_ids(
     params: impl Params,
     from: i64,
 ) -> Result<(Vec<DeliveryId>, i64), Error> {
-    let mut find = conn.prepare_cached(find)?;
-    let found = find.query_map(params, |row| row.get(0).map(DeliveryId::from_raw))?;
-    let ids: Vec<DeliveryId> = found.collect::<Result<_, _>>()?;
-    let cut = ids.last().filter(|_| ids.len() == OPERATOR_STEP_ROWS).map(|id| id.raw());
+    let ids = sql::all(conn, find, params, |row| row.get(0).map(DeliveryId))?;
+    let cut = ids.last().filter(|_| ids.len() == OPERATOR_STEP_ROWS).map(|id| id.0);
     Ok((ids, cut.unwrap_or(from)))
 }

@@ -26,9 +26,12 @@ pub struct Redelivery {
     /// The selection, oldest first, so that deliveries are sent in their original order.
     selected: Vec<Selected>,
     done: usize,
-    not_final: usize,
-    superseded: usize,
-    deleted: usize,
+    /// Matching deliveries that are skipped because they are not final.
+    pub not_final: usize,
+    /// Matching deliveries that are skipped because they were redelivered before. Their latest redelivery counts instead.
+    pub superseded: usize,
+    /// Matching deliveries that are skipped because their subscription is deleted.
+    pub deleted: usize,
 }
 
 /// The result of a step.
@@ -106,25 +109,6 @@ impl Redelivery {
         };
         let selected = ids.iter().map(select).collect::<Result<_, _>>()?;
         Ok(Self { selected, ..Self::default() })
-    }
-
-    /// Returns the number of matching deliveries that were skipped because they are not final.
-    #[must_use]
-    pub fn not_final(&self) -> usize {
-        self.not_final
-    }
-
-    /// Returns the number of matching deliveries that were skipped because they were redelivered before. Their latest redelivery
-    /// counts instead.
-    #[must_use]
-    pub fn superseded(&self) -> usize {
-        self.superseded
-    }
-
-    /// Returns the number of matching deliveries that were skipped because their subscription is deleted.
-    #[must_use]
-    pub fn deleted(&self) -> usize {
-        self.deleted
     }
 
     /// Returns the number of selected deliveries.

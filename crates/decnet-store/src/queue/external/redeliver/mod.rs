@@ -6,7 +6,7 @@
 mod bulk;
 
 use decnet_core::limits::MAX_FAN_OUT;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, Row};
 
 use self::bulk::Selected;
 use super::super::error::Error;
@@ -14,6 +14,7 @@ use super::super::id::{DeliveryId, SubscriptionKey};
 use super::super::reader::ActiveSubscriptions;
 use super::super::state;
 use super::ExternalWriter;
+use crate::sql;
 
 pub use self::bulk::{Redelivery, RedeliveryStep};
 
@@ -75,10 +76,9 @@ fn find_redeliverable(
     active: &ActiveSubscriptions,
 ) -> Result<Redeliverable, Error> {
     let old = find_final(conn, id)?;
-    let mut sub = conn.prepare_cached("SELECT uuid, name FROM subscriptions WHERE key = ?1")?;
-    let sub: Option<(String, Box<str>)> =
-        sub.query_row([old.sub.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    match sub {
+    let sub = "SELECT uuid, name FROM subscriptions WHERE key = ?1";
+    let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?));
+    match sql::first(conn, sub, [old.sub.0], read)? {
         Some((uuid, name)) if !active.exists(&uuid) => Err(Error::SubscriptionDeleted { delivery: id, name }),
         _ => Ok(old),
     }
@@ -86,15 +86,13 @@ fn find_redeliverable(
 
 /// Returns the delivery if it is final and its event was not erased.
 fn find_final(conn: &Connection, id: DeliveryId) -> Result<Redeliverable, Error> {
-    let mut find = conn.prepare_cached(
-        "SELECT d.sub, length(e.body) > 0, d.state, d.again IS NOT NULL
-         FROM deliveries d JOIN events e ON e.seq = ?2 WHERE d.id = ?1",
-    )?;
-    let found = find.query_row((id.raw(), id.seq()), |row| {
+    let find = "SELECT d.sub, length(e.body) > 0, d.state, d.again IS NOT NULL
+                FROM deliveries d JOIN events e ON e.seq = ?2 WHERE d.id = ?1";
+    let found = sql::first(conn, find, (id.0, id.seq()), |row| {
         let sub = row.get(0).map(SubscriptionKey)?;
         Ok((sub, row.get::<_, bool>(1)?, state::is_final(row.get(2)?), row.get::<_, bool>(3)?))
     });
-    match found.optional()? {
+    match found? {
         None => Err(Error::UnknownDelivery(id)),
         Some((_, _, false, _)) => Err(Error::NotFinal(id)),
         Some((_, false, ..)) => Err(Error::Erased(id)),
@@ -105,28 +103,23 @@ fn find_final(conn: &Connection, id: DeliveryId) -> Result<Redeliverable, Error>
 
 /// Returns the last known delivery of the event to the subscription. Reads all remaining deliveries of the event.
 fn latest(conn: &Connection, id: DeliveryId, sub: SubscriptionKey) -> Result<DeliveryId, Error> {
-    let mut latest = conn.prepare_cached(
-        "SELECT max(coalesce(again, id)) FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND sub = ?3",
-    )?;
-    let range = (DeliveryId::new(id.seq(), 0).raw(), id.last_of_event().raw(), sub.0);
-    Ok(latest.query_row(range, |row| row.get(0)).map(DeliveryId::from_raw)?)
+    let latest = "SELECT max(coalesce(again, id)) FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND sub = ?3";
+    let (first, last) = DeliveryId::range_of_event(id.seq());
+    Ok(sql::value(conn, latest, (first, last, sub.0)).map(DeliveryId)?)
 }
 
 /// Inserts the next delivery of the event, and stores its id in the old delivery and in the latest delivery.
 fn insert_redelivery(conn: &Connection, old: &Redeliverable) -> Result<DeliveryId, Error> {
-    let mut newest = conn.prepare_cached("SELECT max(id) FROM deliveries WHERE id BETWEEN ?1 AND ?2")?;
-    let range = (old.id.raw(), old.id.last_of_event().raw());
-    let newest = newest.query_row(range, |row| row.get(0)).map(DeliveryId::from_raw)?;
-    let last = newest.max(old.latest);
+    let newest = "SELECT max(id) FROM deliveries WHERE id BETWEEN ?1 AND ?2";
+    let newest = sql::value(conn, newest, DeliveryId::range_of_event(old.id.seq()));
+    let last = newest.map(DeliveryId)?.max(old.latest);
     if last.number() + 1 >= MAX_FAN_OUT {
         return Err(Error::TooManyRecipients);
     }
     let new = last.plus(1);
-    let mut insert = conn.prepare_cached(
-        "INSERT INTO deliveries (id, sub, state, attempts, due_at) VALUES (?1, ?2, 1, 0, ?3)",
-    )?;
-    insert.execute((new.raw(), old.sub.0, BEHIND_LIVE + new.raw()))?;
-    let mut update = conn.prepare_cached("UPDATE deliveries SET again = ?1 WHERE id IN (?2, ?3)")?;
-    update.execute((new.raw(), old.id.raw(), old.latest.raw()))?;
+    let insert = "INSERT INTO deliveries (id, sub, state, attempts, due_at) VALUES (?1, ?2, 1, 0, ?3)";
+    sql::execute(conn, insert, (new.0, old.sub.0, BEHIND_LIVE + new.0))?;
+    let update = "UPDATE deliveries SET again = ?1 WHERE id IN (?2, ?3)";
+    sql::execute(conn, update, (new.0, old.id.0, old.latest.0))?;
     Ok(new)
 }

@@ -68,7 +68,7 @@ impl<'a> Changes<'a> {
         match host.unit(name) {
             None => self.new.push(name),
             Some(unit) if !unit.is_packages && unit.text == text => {}
-            Some(unit) if stays(unit, existing) => {}
+            Some(unit) if is_kept(unit, existing) => {}
             Some(unit) if unit.is_ours => self.renewed.push(name),
             Some(_) => self.taken_over.push(name),
         }
@@ -76,7 +76,7 @@ impl<'a> Changes<'a> {
 }
 
 /// Returns whether an existing unit with a different text is kept. A package's unit is overridden by a unit in /etc.
-fn stays(unit: &Unit, existing: Existing) -> bool {
+fn is_kept(unit: &Unit, existing: Existing) -> bool {
     !unit.is_packages && existing.reason_to_keep(unit.is_ours).is_some()
 }
 
@@ -93,8 +93,8 @@ impl Planner<'_> {
     /// Returns the steps for a unit and its polkit rule. A unit of another installation that is kept gets no rule.
     fn unit(&self, name: &str, text: Result<String, String>, existing: Existing) -> Vec<Step> {
         let Self { wanted, host, templates } = self;
-        let stays_anothers = host.unit(name).is_some_and(|unit| !unit.is_ours && stays(unit, existing));
-        let has_rule = text.is_ok() && !stays_anothers;
+        let is_foreign_kept = host.unit(name).is_some_and(|unit| !unit.is_ours && is_kept(unit, existing));
+        let has_rule = text.is_ok() && !is_foreign_kept;
         let mut steps = vec![write(wanted.layout.unit(name), text, existing)];
         if has_rule {
             let variables = Variables { unit: name.to_owned(), ..wanted.variables(name).clone() };
@@ -104,15 +104,16 @@ impl Planner<'_> {
     }
 
     /// Returns the text of `decnet.target` and the treatment of an existing target. The target wants all written and existing
-    /// services. If a changed target of ours is kept, only new services are added to it.
+    /// services. If a changed target of init is kept, only new services are added to it.
     fn target(&self, written: &[&str], new: &[&str]) -> (Result<String, String>, Existing) {
         let existing = self.wanted.existing_shared();
-        let kept = self.host.target.as_ref().filter(|target| target.is_ours && stays(target, existing));
+        let kept = self.host.target.as_ref().filter(|target| target.is_ours && is_kept(target, existing));
         if let Some(text) = kept.and_then(|target| with_wants(&target.text, new)) {
             return (Ok(text), Existing::Renew);
         }
-        let there = self.host.units.iter().map(|unit| unit.name.as_str());
-        let services: BTreeSet<_> = there.chain(written.iter().copied()).map(str::to_owned).collect();
+        let existing_services = self.host.units.iter().map(|unit| unit.name.as_str());
+        let services: BTreeSet<_> =
+            existing_services.chain(written.iter().copied()).map(str::to_owned).collect();
         let services = services.into_iter().collect();
         let variables = Variables { services, ..self.wanted.variables.clone() };
         (self.templates.render(TARGET, &variables), existing)
@@ -123,28 +124,27 @@ impl Planner<'_> {
         let tmpfiles = shown(&wanted.layout.tmpfiles);
         let mut steps = vec![
             run(host, "systemd-tmpfiles", ["--create", &tmpfiles]),
-            systemctl(host, &["daemon-reload"], []),
+            run(host, "systemctl", ["daemon-reload"]),
         ];
         let Changes { new, taken_over, renewed } = changes;
         let target = host.target.is_none().then_some(TARGET);
         let enabled: Vec<_> = target.into_iter().chain(new.iter().chain(taken_over).copied()).collect();
         if !wanted.start {
             let units = if enabled.is_empty() { TARGET.to_owned() } else { enabled.join(" ") };
-            steps.push(step(
-                "start",
-                Action::Skip(format!("--no-start is set; to start later: systemctl enable --now {units}")),
-            ));
+            let why = format!("--no-start is set; to start later: systemctl enable --now {units}");
+            steps.push(step("start", Action::Skip(why)));
             return steps;
         }
-        if !enabled.is_empty() {
-            steps.push(systemctl(host, &["enable", "--now"], enabled));
-        }
+        steps.extend(systemctl(host, &["enable", "--now"], enabled));
         // The running process is still that of the replaced unit.
-        if !taken_over.is_empty() {
-            steps.push(systemctl(host, &["restart"], taken_over.iter().copied()));
-        }
-        if !renewed.is_empty() {
-            steps.push(restarted(wanted, host, renewed));
+        steps.extend(systemctl(host, &["restart"], taken_over.iter().copied()));
+        if wanted.only.is_empty() && !renewed.is_empty() {
+            // The operator chooses the time: a bus holds events in memory.
+            let units = renewed.join(" ");
+            let why = format!("running services keep their old unit until: systemctl restart {units}");
+            steps.push(step("restart", Action::Skip(why)));
+        } else {
+            steps.extend(systemctl(host, &["try-restart"], renewed.iter().copied()));
         }
         steps
     }
@@ -157,15 +157,4 @@ fn with_wants(text: &str, new: &[&str]) -> Option<String> {
     let all: BTreeSet<&str> = wanted.iter().chain(new).copied().collect();
     let renewed = format!("{WANTS}{}", all.iter().copied().collect::<Vec<_>>().join(" "));
     (all.len() > wanted.len()).then(|| text.replacen(line, &renewed, 1))
-}
-
-/// Returns the step for running services with an outdated unit. Without `--only` the operator chooses the time of the
-/// restart: a bus holds events in memory.
-fn restarted(wanted: &Wanted, host: &Host, renewed: &[&str]) -> Step {
-    if wanted.only.is_empty() {
-        let why =
-            format!("running services keep their old unit until: systemctl restart {}", renewed.join(" "));
-        return step("restart", Action::Skip(why));
-    }
-    systemctl(host, &["try-restart"], renewed.iter().copied())
 }

@@ -69,7 +69,7 @@ pub(super) enum Existing {
     Shared,
     /// The file is kept unless `--force` is given.
     Keep,
-    /// A file that init did not write is saved and replaced. A changed file of ours is kept unless `--force` is given.
+    /// A file that init did not write is saved and replaced. A changed file of init is kept unless `--force` is given.
     TakeOver,
     /// The file is replaced. If init did not write it, the original is saved first.
     Renew,
@@ -149,8 +149,10 @@ fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn systemctl<'a>(host: &Host, verb: &[&'a str], units: impl IntoIterator<Item = &'a str>) -> Step {
-    run(host, "systemctl", verb.iter().copied().chain(units))
+/// Returns the step that applies a command of systemctl to units, if there are any.
+fn systemctl<'a>(host: &Host, command: &[&'a str], units: impl IntoIterator<Item = &'a str>) -> Option<Step> {
+    let units: Vec<_> = units.into_iter().collect();
+    (!units.is_empty()).then(|| run(host, "systemctl", command.iter().copied().chain(units)))
 }
 
 fn run<'a>(host: &Host, program: &'static str, arguments: impl IntoIterator<Item = &'a str>) -> Step {

@@ -1,7 +1,7 @@
 //! The plan of a removal.
 
 use super::super::host::{Host, TARGET, Unit};
-use super::{Action, Step, Wanted, accounts, removal, shown, step, systemctl};
+use super::{Action, Step, Wanted, accounts, removal, run, shown, step, systemctl};
 
 /// Returns the steps, in order.
 pub(in super::super) fn remove(wanted: &Wanted, host: &Host) -> Vec<Step> {
@@ -11,15 +11,10 @@ pub(in super::super) fn remove(wanted: &Wanted, host: &Host) -> Vec<Step> {
         host.units.iter().filter(is_ours).filter(|unit| wanted.touches(&unit.name)).collect();
     let target = host.target.as_ref().filter(is_ours).filter(|_| wanted.only.is_empty());
     let names: Vec<_> = services.iter().map(|unit| unit.name.as_str()).collect();
-    let mut steps = Vec::new();
-    if !names.is_empty() {
-        steps.push(systemctl(host, &["disable", "--now"], names));
-    }
-    if target.is_some() {
-        // Stopping the target would also stop other installations' services that are part of it.
-        let verb: &[_] = if host.others().next().is_none() { &["disable", "--now"] } else { &["disable"] };
-        steps.push(systemctl(host, verb, [TARGET]));
-    }
+    let mut steps: Vec<_> = systemctl(host, &["disable", "--now"], names).into_iter().collect();
+    // Stopping the target would also stop other installations' services that are part of it.
+    let command: &[_] = if host.others().next().is_none() { &["disable", "--now"] } else { &["disable"] };
+    steps.extend(systemctl(host, command, target.map(|_| TARGET)));
     // The rule is removed before its unit, so that it never exists without it.
     let files = |name: &str| [layout.rule(name), layout.unit(name)].map(removal);
     steps.extend(services.iter().flat_map(|unit| files(&unit.name)));
@@ -30,12 +25,9 @@ pub(in super::super) fn remove(wanted: &Wanted, host: &Host) -> Vec<Step> {
         // The logrotate file of a package is at the same path.
         steps.extend((!host.has_package).then(|| removal(layout.logrotate.clone())));
     }
-    steps.push(systemctl(host, &["daemon-reload"], []));
-    let back = services.into_iter().chain(target).filter(|unit| unit.hides_another);
-    let back: Vec<_> = back.map(|unit| unit.name.as_str()).collect();
-    if !back.is_empty() && wanted.start {
-        steps.push(systemctl(host, &["enable", "--now"], back));
-    }
+    steps.push(run(host, "systemctl", ["daemon-reload"]));
+    let restored = services.into_iter().chain(target).filter(|unit| unit.hides_another && wanted.start);
+    steps.extend(systemctl(host, &["enable", "--now"], restored.map(|unit| unit.name.as_str())));
     if wanted.purge {
         steps.extend(purge(wanted, host));
     }

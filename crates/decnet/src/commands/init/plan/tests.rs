@@ -24,19 +24,19 @@ fn wanted(only: &[&str]) -> Wanted {
     }
 }
 
-fn anothers(name: &str) -> Unit {
+fn foreign(name: &str) -> Unit {
     let (name, text) = (name.to_owned(), "[Service]\n".to_owned());
     Unit { name, text, is_ours: false, is_packages: false, hides_another: false }
 }
 
-/// Returns a unit of ours whose text differs from what would be written.
-fn ours(name: &str) -> Unit {
-    Unit { is_ours: true, ..anothers(name) }
+/// Returns a unit that init wrote, whose text differs from what would be written.
+fn own(name: &str) -> Unit {
+    Unit { is_ours: true, ..foreign(name) }
 }
 
 /// Returns a host on which DECNET's systemd target is installed.
 fn host(units: Vec<Unit>) -> Host {
-    Host { has_systemd: true, has_package: false, units, target: Some(anothers(TARGET)) }
+    Host { has_systemd: true, has_package: false, units, target: Some(foreign(TARGET)) }
 }
 
 fn planned(wanted: &Wanted, host: &Host) -> Vec<Step> {
@@ -60,8 +60,8 @@ fn written<'a>(steps: &'a [Step], end: &str) -> (&'a str, Existing) {
 
 #[test]
 fn new_host_gets_and_starts_everything() {
-    let there = Host { has_systemd: true, ..Host::default() };
-    let steps = planned(&wanted(&[]), &there);
+    let existing = Host { has_systemd: true, ..Host::default() };
+    let steps = planned(&wanted(&[]), &existing);
     assert_eq!(
         commands(&steps),
         ["systemctl enable --now decnet.target decnet-api.service decnet-bus.service decnet-webhook.service"]
@@ -74,7 +74,7 @@ fn new_host_gets_and_starts_everything() {
 
 #[test]
 fn target_wants_all_existing_and_new_services() {
-    let steps = planned(&wanted(&[]), &host(vec![anothers("decnet-prober.service")]));
+    let steps = planned(&wanted(&[]), &host(vec![foreign("decnet-prober.service")]));
     let (target, _) = written(&steps, TARGET);
     assert!(target.contains(
         "Wants=decnet-api.service decnet-bus.service decnet-prober.service decnet-webhook.service\n"
@@ -84,10 +84,10 @@ fn target_wants_all_existing_and_new_services() {
 #[test]
 fn changed_target_only_gets_new_services() {
     let changed = |wants: &str| format!("# Written by `decnet init`.\n[Unit]\n# mine\nWants={wants}\n");
-    let target = |wants: &str| Some(Unit { text: changed(wants), ..ours(TARGET) });
-    let there = vec![ours("decnet-api.service"), ours("decnet-bus.service")];
+    let target = |wants: &str| Some(Unit { text: changed(wants), ..own(TARGET) });
+    let existing = vec![own("decnet-api.service"), own("decnet-bus.service")];
     // An operator has removed the API from it.
-    let mut on = Host { target: target("decnet-bus.service"), ..host(there.clone()) };
+    let mut on = Host { target: target("decnet-bus.service"), ..host(existing.clone()) };
     for only in [&[][..], &["decnet-webhook.service"]] {
         let steps = planned(&wanted(only), &on);
         let (text, existing) = written(&steps, TARGET);
@@ -96,21 +96,21 @@ fn changed_target_only_gets_new_services() {
             (&*changed("decnet-bus.service decnet-webhook.service"), Existing::Renew)
         );
     }
-    on.units.push(ours("decnet-webhook.service"));
+    on.units.push(own("decnet-webhook.service"));
     assert_eq!(written(&planned(&wanted(&[]), &on), TARGET).1, Existing::Keep, "no service is new");
     // A target of another installation is not changed.
-    let steps = planned(&wanted(&["decnet-webhook.service"]), &host(there));
+    let steps = planned(&wanted(&["decnet-webhook.service"]), &host(existing));
     assert_eq!(written(&steps, TARGET).1, Existing::Shared);
 }
 
 #[test]
 fn existing_services_are_not_enabled_or_started() {
-    let mut there = host(vec![ours("decnet-api.service"), anothers("decnet-bus.service")]);
-    let steps = planned(&wanted(&[]), &there);
+    let mut existing = host(vec![own("decnet-api.service"), foreign("decnet-bus.service")]);
+    let steps = planned(&wanted(&[]), &existing);
     assert_eq!(commands(&steps), ["systemctl enable --now decnet-webhook.service"]);
-    there.units.push(ours("decnet-webhook.service"));
-    assert_eq!(commands(&planned(&wanted(&[]), &there)), [""; 0]);
-    // A unit of another installation gets no rule of ours.
+    existing.units.push(own("decnet-webhook.service"));
+    assert_eq!(commands(&planned(&wanted(&[]), &existing)), [""; 0]);
+    // A unit of another installation gets no rule of init.
     assert!(!steps.iter().any(|step| step.what.contains("50-decnet-bus.rules")));
 }
 
@@ -118,12 +118,9 @@ fn existing_services_are_not_enabled_or_started() {
 fn force_updates_units_without_restarting_our_own() {
     let mut wanted = wanted(&[]);
     wanted.force = true;
-    let there = host(vec![
-        ours("decnet-api.service"),
-        ours("decnet-bus.service"),
-        anothers("decnet-webhook.service"),
-    ]);
-    let steps = planned(&wanted, &there);
+    let existing =
+        host(vec![own("decnet-api.service"), own("decnet-bus.service"), foreign("decnet-webhook.service")]);
+    let steps = planned(&wanted, &existing);
     assert_eq!(
         commands(&steps),
         ["systemctl enable --now decnet-webhook.service", "systemctl restart decnet-webhook.service"]
@@ -135,9 +132,9 @@ fn force_updates_units_without_restarting_our_own() {
 
 #[test]
 fn only_the_named_service_is_replaced() {
-    let there = host(vec![anothers("decnet-bus.service"), anothers("decnet-webhook.service")]);
+    let existing = host(vec![foreign("decnet-bus.service"), foreign("decnet-webhook.service")]);
     let mut wanted = wanted(&["decnet-webhook.service"]);
-    let steps = planned(&wanted, &there);
+    let steps = planned(&wanted, &existing);
     assert_eq!(written(&steps, "decnet-webhook.service").1, Existing::TakeOver);
     assert_eq!(written(&steps, "50-decnet-webhook.rules").1, Existing::TakeOver);
     assert_eq!(written(&steps, "decnet.ini").1, Existing::Settings);
@@ -150,9 +147,9 @@ fn only_the_named_service_is_replaced() {
     assert_eq!(commands(&steps), takes_over);
 
     let (text, _) = written(&steps, "decnet-webhook.service");
-    let up_to_date = Unit { text: text.to_owned(), ..ours("decnet-webhook.service") };
+    let up_to_date = Unit { text: text.to_owned(), ..own("decnet-webhook.service") };
     assert_eq!(commands(&planned(&wanted, &host(vec![up_to_date]))), [""; 0]);
-    let edited = host(vec![ours("decnet-webhook.service")]);
+    let edited = host(vec![own("decnet-webhook.service")]);
     assert_eq!(commands(&planned(&wanted, &edited)), [""; 0]);
     wanted.force = true;
     assert_eq!(commands(&planned(&wanted, &edited)), ["systemctl try-restart decnet-webhook.service"]);
@@ -160,7 +157,7 @@ fn only_the_named_service_is_replaced() {
 
 #[test]
 fn removal_keeps_other_units_and_the_data_they_need() {
-    let moved = Unit { hides_another: true, ..ours("decnet-webhook.service") };
+    let moved = Unit { hides_another: true, ..own("decnet-webhook.service") };
     let mut wanted = wanted(&[]);
     wanted.purge = true;
     let keeps_data = |steps: &[Step]| {
@@ -169,13 +166,13 @@ fn removal_keeps_other_units_and_the_data_they_need() {
         assert!(!steps.iter().any(removes_data), "{steps:?}");
         assert!(steps.iter().any(|step| step.what == "purge" && matches!(step.action, Action::Skip(_))));
     };
-    let steps = remove(&wanted, &host(vec![anothers("decnet-bus.service"), moved]));
+    let steps = remove(&wanted, &host(vec![foreign("decnet-bus.service"), moved]));
     assert_eq!(
         commands(&steps),
         ["systemctl disable --now decnet-webhook.service", "systemctl enable --now decnet-webhook.service"]
     );
     keeps_data(&steps);
-    let packages = Unit { is_packages: true, ..ours("decnet-webhook.service") };
+    let packages = Unit { is_packages: true, ..own("decnet-webhook.service") };
     let steps = remove(&wanted, &host(vec![packages]));
     assert_eq!(commands(&steps), [""; 0]);
     keeps_data(&steps);
@@ -185,9 +182,9 @@ fn removal_keeps_other_units_and_the_data_they_need() {
 fn purging_the_last_service_removes_target_and_data() {
     let mut wanted = wanted(&[]);
     wanted.purge = true;
-    let mut there = host(vec![ours("decnet-webhook.service")]);
-    there.target = Some(ours(TARGET));
-    let steps = remove(&wanted, &there);
+    let mut existing = host(vec![own("decnet-webhook.service")]);
+    existing.target = Some(own(TARGET));
+    let steps = remove(&wanted, &existing);
     assert_eq!(
         commands(&steps),
         ["systemctl disable --now decnet-webhook.service", "systemctl disable --now decnet.target"]
@@ -198,8 +195,8 @@ fn purging_the_last_service_removes_target_and_data() {
         ["/etc/decnet", "/var/lib/decnet", "/var/log/decnet", "/run/decnet"]
     );
     // Stopping the target would stop the other services, which are part of it.
-    there.units.push(anothers("decnet-prober.service"));
-    assert!(commands(&remove(&wanted, &there)).contains(&"systemctl disable decnet.target"));
+    existing.units.push(foreign("decnet-prober.service"));
+    assert!(commands(&remove(&wanted, &existing)).contains(&"systemctl disable decnet.target"));
 }
 
 #[test]
@@ -207,8 +204,8 @@ fn failed_template_does_not_stop_the_others() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("decnet-bus.service.j2"), "User={{ usr }}").unwrap();
     let templates = Templates::load(Some(dir.path()), None).unwrap();
-    let there = Host { has_systemd: true, ..Host::default() };
-    let steps = install(&wanted(&[]), &there, &templates);
+    let existing = Host { has_systemd: true, ..Host::default() };
+    let steps = install(&wanted(&[]), &existing, &templates);
     let failed = steps.iter().filter(|step| matches!(step.action, Action::Fail(_)));
     assert_eq!(
         failed.map(|step| step.what.as_str()).collect::<Vec<_>>(),

@@ -83,7 +83,7 @@ pub(super) fn is_ours(text: &str) -> bool {
     text.lines().next().is_some_and(|line| line.contains(MARKER))
 }
 
-/// All templates, ready to be rendered.
+/// All templates.
 pub(super) struct Templates {
     environment: Environment<'static>,
     /// The names of services, sorted, each with the error of its template, if any.
@@ -91,7 +91,7 @@ pub(super) struct Templates {
 }
 
 impl Templates {
-    /// Loads the embedded templates and those of a directory, which override embedded ones. If `trust` is given, only trusted
+    /// Loads the embedded templates and those of a directory, which override embedded templates. If `trust` is given, only trusted
     /// files are used.
     ///
     /// # Errors

@@ -4,12 +4,12 @@
 //! versions, such as revocations, impose no restriction.
 
 use decnet_core::time::UnixMicros;
-use rusqlite::OptionalExtension as _;
 
-use crate::catalog::error::Error;
-use crate::catalog::open::Catalog;
-use crate::catalog::schema::column_names;
-use crate::catalog::sql_value::SqlValue;
+use super::error::Error;
+use super::open::Catalog;
+use super::schema::column_names;
+use super::sql_value::SqlValue;
+use crate::sql;
 
 /// The state of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,11 +60,10 @@ impl Catalog {
         let username = or_null("username");
         let select =
             format!("SELECT {username}, role, {valid_from}, {must_change} FROM users WHERE uuid = ?1");
-        let mut select = self.connection.prepare_cached(&select)?;
-        let values = select.query_row([user], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]));
-        let Some(values) = values.optional()? else {
-            return Ok(Session::UnknownUser);
-        };
+        let values = sql::first(&self.connection, &select, [user], |row| {
+            Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])
+        });
+        let Some(values) = values? else { return Ok(Session::UnknownUser) };
         if self.is_revoked(id)? {
             return Ok(Session::Revoked);
         }
@@ -75,8 +74,8 @@ impl Catalog {
         if !column_names(&self.connection, "revoked_tokens")?.iter().any(|name| name == "jti") {
             return Ok(false);
         }
-        let revoked = "SELECT 1 FROM revoked_tokens WHERE jti = ?1";
-        Ok(self.connection.prepare_cached(revoked)?.query_row([id], |_| Ok(())).optional()?.is_some())
+        let revoked = "SELECT EXISTS (SELECT 1 FROM revoked_tokens WHERE jti = ?1)";
+        sql::value(&self.connection, revoked, [id])
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 
-use super::Cli;
+use crate::cli::Cli;
 
 /// Splits a shell command into words, up to a redirection, a comment or a pipe. The letter `x` replaces each command
 /// substitution.

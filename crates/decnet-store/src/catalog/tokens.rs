@@ -1,16 +1,40 @@
-//! API tokens. The catalog contains only digests, from which a token cannot be derived.
+//! API tokens of the HTTP API, in a table that is created when it is first needed. The catalog contains only digests, from which
+//! a token cannot be derived.
 
-use decnet_core::access::{ApiToken, RANDOM_BYTES, Scope, Scopes, TokenDigest, check_token_name};
+use std::path::Path;
+
+use decnet_core::access::{ApiToken, RANDOM_BYTES, Scopes, TokenDigest, check_token_name};
 use decnet_core::limits::{MAX_API_TOKENS, MAX_NAME_CHARS, TOKEN_USE_INTERVAL};
 use decnet_core::time::UnixMicros;
-use rusqlite::{OptionalExtension as _, Row, Transaction, params};
-use serde::{Serialize, Serializer};
+use rusqlite::{Connection, Row, params};
+use serde::Serialize;
 
-use super::schema;
-use crate::catalog::error::Error;
-use crate::catalog::open::Catalog;
-use crate::catalog::row::iso8601;
-use crate::catalog::sql_value::SqlValue;
+use super::error::{Abort, Error};
+use super::open::Catalog;
+use super::schema::table_exists;
+use super::schema_version::SchemaVersion;
+use super::sql_value::SqlValue;
+use crate::sql;
+
+/// An older program can use a catalog with newer tokens, except for the tokens. It cannot use a catalog with a newer extension
+/// table, which therefore has another version.
+const VERSION: SchemaVersion =
+    SchemaVersion { table: "decnet_api_tokens_schema", what: "API tokens", supported: 1 };
+
+/// Names are unique only among tokens that are not revoked, so that a name can be reused.
+const CREATE: &str = "
+    CREATE TABLE IF NOT EXISTS decnet_api_tokens (
+        id TEXT NOT NULL PRIMARY KEY,
+        name TEXT NOT NULL,
+        digest BLOB NOT NULL,
+        scopes TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER,
+        last_used_at INTEGER,
+        revoked_at INTEGER
+    );
+    CREATE UNIQUE INDEX IF NOT EXISTS ix_decnet_api_tokens_name
+        ON decnet_api_tokens (name) WHERE revoked_at IS NULL;";
 
 /// The values of a new token.
 #[derive(Debug, Clone)]
@@ -31,19 +55,14 @@ pub struct StoredToken {
     /// The name.
     pub name: String,
     /// The permitted actions; none if the row has an unknown scope.
-    #[serde(serialize_with = "list")]
     pub scopes: Scopes,
     /// The time at which the token was created.
-    #[serde(serialize_with = "iso8601")]
     pub created_at: Option<UnixMicros>,
     /// The time at which the token expires.
-    #[serde(serialize_with = "iso8601")]
     pub expires_at: Option<UnixMicros>,
     /// The time of the last use, to within [`TOKEN_USE_INTERVAL`].
-    #[serde(serialize_with = "iso8601")]
     pub last_used_at: Option<UnixMicros>,
     /// The time at which the token was revoked.
-    #[serde(serialize_with = "iso8601")]
     pub revoked_at: Option<UnixMicros>,
     /// The digest of the secret; `None` if the row is invalid.
     #[serde(skip)]
@@ -87,15 +106,16 @@ impl Catalog {
         let mut bytes = [0; RANDOM_BYTES];
         getrandom::fill(&mut bytes).expect("the operating system provides random bytes");
         let token = ApiToken::from_random(bytes);
-        self.write_tokens(|transaction| {
-            if is_taken(transaction, &new.name)? {
-                return Ok(Err(Error::TokenNameTaken(new.name.clone())));
+        self.write_tokens(|conn| {
+            let taken =
+                "SELECT EXISTS (SELECT 1 FROM decnet_api_tokens WHERE name = ?1 AND revoked_at IS NULL)";
+            if sql::value(conn, taken, [&new.name])? {
+                return Err(Error::TokenNameTaken(new.name.clone()).into());
             }
-            if !ensure_capacity(transaction)? {
-                return Ok(Err(Error::TooManyTokens));
+            if !ensure_capacity(conn)? {
+                return Err(Error::TooManyTokens.into());
             }
-            insert(transaction, &token, new, now)?;
-            Ok(Ok(()))
+            Ok(insert(conn, &token, new, now)?)
         })?;
         Ok(token)
     }
@@ -109,8 +129,7 @@ impl Catalog {
             return Ok(Vec::new());
         }
         let select = format!("{SELECT} ORDER BY created_at, id LIMIT {MAX_API_TOKENS}");
-        let all = || self.connection.prepare(&select)?.query_map([], read)?.collect::<Result<_, _>>();
-        all().map_err(self.sqlite_error())
+        sql::all(&self.connection, &select, [], read).map_err(self.sqlite_error())
     }
 
     /// Returns the token with this id, in any state.
@@ -122,8 +141,7 @@ impl Catalog {
             return Ok(None);
         }
         let select = format!("{SELECT} WHERE id = ?1");
-        let one = || self.connection.prepare_cached(&select)?.query_row([id], read).optional();
-        one().map_err(self.sqlite_error())
+        sql::first(&self.connection, &select, [id], read).map_err(self.sqlite_error())
     }
 
     /// Returns whether a token is active at the time `now`.
@@ -149,11 +167,8 @@ impl Catalog {
             }
             Some(token) => token,
         };
-        self.write_tokens(|transaction| {
-            let revoke = "UPDATE decnet_api_tokens SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
-            transaction.execute(revoke, params![token.id, now.0])?;
-            Ok(Ok(()))
-        })?;
+        let revoke = "UPDATE decnet_api_tokens SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
+        self.write_tokens(|conn| Ok(sql::execute(conn, revoke, params![token.id, now.0])?))?;
         Ok(StoredToken { revoked_at: Some(now), ..token })
     }
 
@@ -163,63 +178,51 @@ impl Catalog {
     /// # Errors
     /// The file cannot be written.
     pub fn record_token_use(&mut self, id: &str, now: UnixMicros) -> Result<(), Error> {
-        let before = now.before(TOKEN_USE_INTERVAL);
-        self.write_tokens(|transaction| {
-            let update = "UPDATE decnet_api_tokens SET last_used_at = ?2
-                          WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at <= ?3 OR last_used_at > ?2)";
-            transaction.prepare_cached(update)?.execute(params![id, now.0, before.0])?;
-            Ok(Ok(()))
-        })
+        let values = params![id, now.0, now.before(TOKEN_USE_INTERVAL).0];
+        let update = "UPDATE decnet_api_tokens SET last_used_at = ?2
+                      WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at <= ?3 OR last_used_at > ?2)";
+        self.write_tokens(|conn| Ok(sql::execute(conn, update, values)?)).map(drop)
     }
 
     fn has_token_table(&self) -> Result<bool, Error> {
-        schema::detect(&self.connection, self.path()).map_err(self.sqlite_error())?
+        let path = self.path();
+        has_table(&self.connection, path).map_err(|abort| abort.at(path))
     }
 
-    fn write_tokens(
-        &mut self,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Result<(), Error>>,
-    ) -> Result<(), Error> {
-        let path = self.path().to_owned();
-        self.transact(|transaction| match schema::detect(transaction, &path)? {
-            Ok(true) => work(transaction),
-            Ok(false) => {
-                schema::create(transaction)?;
-                work(transaction)
+    /// Runs a write transaction. Creates the table first if it does not exist.
+    fn write_tokens<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, Abort>) -> Result<T, Error> {
+        self.transact(|transaction, path| {
+            if !has_table(transaction, path)? {
+                transaction.execute_batch(CREATE)?;
+                VERSION.write(transaction)?;
             }
-            Err(newer) => Ok(Err(newer)),
+            work(transaction)
         })
     }
 }
 
-fn is_taken(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<bool> {
-    let taken = "SELECT 1 FROM decnet_api_tokens WHERE name = ?1 AND revoked_at IS NULL";
-    Ok(transaction.query_row(taken, [name], |_| Ok(())).optional()?.is_some())
+/// Returns whether the file at `path` has the table in the supported version.
+fn has_table(conn: &Connection, path: &Path) -> Result<bool, Abort> {
+    let is_supported = VERSION.read(conn, path)? == Some(VERSION.supported);
+    Ok(is_supported && table_exists(conn, "decnet_api_tokens")?)
 }
 
 /// Returns whether there is space for another token. Deletes the token that was revoked first if necessary.
-fn ensure_capacity(transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
-    let count = "SELECT COUNT(*) FROM decnet_api_tokens";
-    let count: i64 = transaction.query_row(count, [], |row| row.get(0))?;
+fn ensure_capacity(conn: &Connection) -> rusqlite::Result<bool> {
+    let count: i64 = sql::value(conn, "SELECT COUNT(*) FROM decnet_api_tokens", [])?;
     let remove = "DELETE FROM decnet_api_tokens WHERE id = (
                     SELECT id FROM decnet_api_tokens WHERE revoked_at IS NOT NULL ORDER BY revoked_at LIMIT 1)";
     let is_full = usize::try_from(count).is_ok_and(|count| count >= MAX_API_TOKENS);
-    Ok(!is_full || transaction.execute(remove, [])? > 0)
+    Ok(!is_full || sql::execute(conn, remove, [])? > 0)
 }
 
-fn insert(
-    transaction: &Transaction<'_>,
-    token: &ApiToken,
-    new: &NewToken,
-    now: UnixMicros,
-) -> rusqlite::Result<()> {
+fn insert(conn: &Connection, token: &ApiToken, new: &NewToken, now: UnixMicros) -> rusqlite::Result<()> {
     let insert = "INSERT INTO decnet_api_tokens (id, name, digest, scopes, created_at, expires_at)
                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let (digest, expires_at) = (token.digest(), new.expires_at.map(|at| at.0));
     let scopes = new.scopes.to_string();
-    transaction
-        .execute(insert, params![token.id(), new.name, digest.as_bytes(), scopes, now.0, expires_at])?;
-    Ok(())
+    let values = params![token.id(), new.name, digest.as_bytes(), scopes, now.0, expires_at];
+    sql::execute(conn, insert, values).map(drop)
 }
 
 /// Reads a row. An invalid value never widens access: invalid scopes count as none, an invalid digest as
@@ -247,9 +250,4 @@ fn time(value: &SqlValue) -> Option<UnixMicros> {
         SqlValue::Integer(micros) => Some(UnixMicros(*micros)),
         _ => Some(UnixMicros(0)),
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference to the field")]
-fn list<S: Serializer>(scopes: &Scopes, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(scopes.iter().map(Scope::as_str))
 }

@@ -42,7 +42,7 @@ struct Signal {
 struct Publication {
     /// The number of requests when the publication began.
     requests: u64,
-    /// Whether the bus has read the signal, or no bus runs.
+    /// Whether the bus has read the signal, or no bus is running.
     is_confirmed: bool,
     /// The earliest time of the next publication, if the bus did not read this one.
     quiet_until: Option<Instant>,
@@ -62,7 +62,7 @@ impl WorkerNotifier {
     /// Signals that subscriptions have changed. Returns once the bus has read a signal that began after this call, or after
     /// [`CHANGE_CONFIRM_TIMEOUT`]. Concurrent changes share a signal.
     ///
-    /// Returns whether the change is confirmed: the bus has read the signal, or no bus runs.
+    /// Returns whether the change is confirmed: the bus has read the signal, or no bus is running.
     pub(crate) async fn subscriptions_changed(&self) -> bool {
         let published = timeout(CHANGE_CONFIRM_TIMEOUT, self.publish_soon(&self.changed)).await;
         matches!(published, Ok(Ok(true)))
@@ -96,10 +96,10 @@ impl WorkerNotifier {
         })
     }
 
-    /// Sends a signal, if there is one, to the first bus that confirms that it reads.
+    /// Connects to each bus in turn until one confirms that it has read what was sent to it: the signal, if there is one.
     ///
     /// # Errors
-    /// The first error of a bus that runs, else the last error.
+    /// No bus has confirmed. Returns the first error of a running bus, or else the last error.
     async fn exchange(&self, signal: Option<&Signal>) -> Result<(), ClientError> {
         let mut failed: Option<ClientError> = None;
         for socket in self.sockets.iter() {

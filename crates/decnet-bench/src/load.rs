@@ -46,7 +46,7 @@ pub struct Load {
 /// The times at which events are published.
 #[derive(Debug, Clone, Copy)]
 pub enum Pace {
-    /// As fast as the bus accepts them, at most this number of events before the completed events.
+    /// As fast as the bus accepts them, with at most this number of published events that are not yet completed.
     FlatOut(u64),
     /// As fast as they are completed, for this duration.
     For(Duration),
@@ -101,8 +101,8 @@ pub struct Progress {
 }
 
 impl Load {
-    /// Creates a load of one topic that is published as fast as the bus accepts it, at most `ahead` events before the completed
-    /// ones.
+    /// Creates a load of one topic that is published as fast as the bus accepts it, with at most `ahead` published events that
+    /// are not yet completed.
     #[must_use]
     pub fn flat_out(topic: &str, events: u64, fan_out: u64, ahead: u64) -> Self {
         Self { topics: vec![topic.into()], events, fan_out, pace: Pace::FlatOut(ahead) }
@@ -257,7 +257,7 @@ async fn publish(socket: &Path, topics: &[String], pace: Pace, bounds: &Bounds) 
     Ok(Published { events, begun_us, late: Quantiles::of(late) })
 }
 
-/// Returns how many events to publish before the completed events, given that `completed` events took `elapsed`.
+/// Returns the maximum number of published events that are not yet completed, given that `completed` events took `elapsed`.
 fn ahead(completed: u64, elapsed: Duration) -> u64 {
     let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(100);
     (completed * AHEAD_MILLIS / millis).max(MIN_AHEAD)

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn reboot_allows_downtime_but_not_lost_time() {
+    fn clock_may_be_ahead_but_not_behind_after_a_reboot() {
         let later = |wall| trusted().agreement(&reading(wall, HOUR, 2));
         assert_eq!(later(START.after(HOUR)), Agreement::Agrees);
         assert_eq!(later(START.after(HOUR + DAY)), Agreement::Agrees);

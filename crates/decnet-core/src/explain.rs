@@ -6,7 +6,7 @@ use crate::delivery::{DeliveryStatus, Reason};
 use crate::subscription::Activity;
 use crate::topic::matches;
 
-/// The properties of a subscription that decide about its events.
+/// The properties of a subscription that determine whether it receives an event.
 #[derive(Debug, Clone)]
 pub struct Subscription<'a> {
     /// The topic patterns as stored.

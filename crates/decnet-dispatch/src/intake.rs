@@ -159,7 +159,8 @@ impl Intake {
         self.signal(Signal::Reload);
     }
 
-    /// Records that the bus is disconnected. A refusal ends with its connection.
+    /// Records that the bus is disconnected, and forgets a refusal of the lossless queue, which applied to that connection
+    /// only.
     fn disconnected(&self) {
         self.stats.set_bus_connected(false);
         self.stats.set_bus_refusal(None);

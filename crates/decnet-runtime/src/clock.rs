@@ -58,7 +58,7 @@ impl Default for Clock {
             stepped: AtomicI64::new(0),
             slept: AtomicI64::new(0),
         }));
-        clock.correct();
+        clock.correct(clock.difference());
         clock
     }
 }
@@ -139,7 +139,13 @@ impl Clock {
     /// Returns the time by which the wall clock is ahead of [`now`](Self::now), in microseconds; negative if it is behind.
     #[must_use]
     pub fn difference(&self) -> i64 {
-        let reading = self.reading();
+        self.difference_at(&self.reading())
+    }
+
+    /// Returns [`difference`](Self::difference) at a reading. A decision about one reading must use the difference at that reading,
+    /// because the wall clock can be set at any moment.
+    #[must_use]
+    pub fn difference_at(&self, reading: &Reading) -> i64 {
         reading.wall.0.saturating_sub(self.time_at(reading.uptime).0)
     }
 
@@ -166,15 +172,15 @@ impl Clock {
         self.0.offset.store(at.0.saturating_sub(self.uptime().0), Ordering::Relaxed);
     }
 
-    /// Sets [`now`](Self::now) to the time of the wall clock.
-    pub fn correct(&self) {
-        self.0.offset.fetch_add(self.difference(), Ordering::Relaxed);
+    /// Moves [`now`](Self::now) to the wall clock, from which it has this [`difference`](Self::difference_at).
+    pub fn correct(&self, difference: i64) {
+        self.0.offset.fetch_add(difference, Ordering::Relaxed);
     }
 
     /// Moves [`now`](Self::now) towards the wall clock by at most [`CLOCK_SLEW`], so that small steps do not delay anything.
-    pub fn follow(&self) {
+    pub fn follow(&self, difference: i64) {
         let max = i64::try_from(CLOCK_SLEW.as_micros()).unwrap_or(i64::MAX);
-        self.0.offset.fetch_add(self.difference().clamp(-max, max), Ordering::Relaxed);
+        self.correct(difference.clamp(-max, max));
     }
 
     /// Steps the wall clock of this clock, by microseconds. For tests.
@@ -235,10 +241,10 @@ mod tests {
         let clock = Clock::default();
         clock.step(-50_000_000);
         let before = clock.time_at(BootMicros(0));
-        clock.follow();
+        clock.follow(clock.difference());
         assert_eq!(before.since(clock.time_at(BootMicros(0))), CLOCK_SLEW);
         clock.step(HOUR);
-        clock.correct();
+        clock.correct(clock.difference());
         assert!(clock.difference().abs() < 1_000_000);
     }
 

@@ -9,7 +9,7 @@ use decnet_store::queue::{self, Reader};
 use crate::config::Config;
 
 /// Opens the catalog, or creates it. A catalog outside the data directory is expected to exist, so there is a warning if it is
-/// created: a typing error in its path must not look like an installation without subscriptions.
+/// created: a typo in its path must not look like an installation without subscriptions.
 ///
 /// # Errors
 /// The directory or the file cannot be created or opened.

@@ -72,7 +72,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns whether no bus runs: the socket does not exist, or no process listens there.
+    /// Returns whether no bus is running: the socket does not exist, or no process listens there.
     #[must_use]
     pub fn is_absent(&self) -> bool {
         use io::ErrorKind::{ConnectionRefused, NotFound};

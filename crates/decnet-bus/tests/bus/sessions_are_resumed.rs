@@ -242,7 +242,7 @@ async fn bye_keeps_events_that_the_socket_does_not_hold() {
 }
 
 #[tokio::test]
-async fn a_successor_gets_the_events_unread_by_a_closed_source() {
+async fn events_unread_by_a_closed_source_reach_its_successor() {
     let mut bus = TestBus::start().await;
     let mut source = source(&bus.path);
     assert_eq!(soon(source.next(&mut Vec::new())).await, Step::Connected);

@@ -27,7 +27,7 @@ pub const MAX_LOSSLESS_OUTBOUND_BYTES: usize = 256 * 1024 * 1024;
 pub const MAX_LOSSLESS_CONNECTIONS: usize = 4;
 /// Part of [`MAX_LOSSLESS_CONNECTIONS`] that is reserved for root and the user of the bus.
 pub const RESERVED_LOSSLESS_CONNECTIONS: usize = 2;
-/// Maximum time for which a publisher is not read because the queue of a lossless connection is full.
+/// Maximum time for which the bus stops reading from a publisher because the queue of a lossless connection is full.
 pub const MAX_PUBLISHER_PAUSE: Duration = Duration::from_secs(10);
 /// Time for which the queue of a disconnected lossless client is kept, so that the client can resume its session.
 pub const LOSSLESS_SESSION_TTL: Duration = Duration::from_secs(60);

@@ -159,7 +159,7 @@ fn update(lane: &Lane, changes: &HealthChanges) -> HealthUpdate {
     }
 }
 
-/// Returns the activity of the row after a change of its circuit, if there was one.
+/// Returns the activity of the row after a change of its circuit breaker, if there was one.
 fn activity_after(change: CircuitChange) -> Option<Activity> {
     match change {
         CircuitChange::None => None,

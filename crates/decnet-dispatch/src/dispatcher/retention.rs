@@ -125,7 +125,10 @@ impl QueueSizeLog {
         match (deliveries, &mut self.removed_parked) {
             (0, logged) => {
                 if let Some(deliveries) = logged.take().filter(|more| *more > 0) {
-                    tracing::warn!(deliveries, "more of the oldest parked deliveries were removed since");
+                    tracing::warn!(
+                        deliveries,
+                        "more of the oldest parked deliveries have been removed since the last warning"
+                    );
                 }
             }
             (_, Some(more)) => *more += deliveries,
@@ -133,7 +136,7 @@ impl QueueSizeLog {
                 tracing::warn!(
                     deliveries,
                     max_bytes,
-                    "the queue is over its size: the oldest parked deliveries were removed; enable or delete \
+                    "the queue exceeds its maximum size: the oldest parked deliveries were removed; enable or delete \
                      their subscriptions, or raise DECNET_WEBHOOK_RETAIN_BYTES"
                 );
                 *logged = Some(0);
@@ -148,7 +151,7 @@ impl QueueSizeLog {
             tracing::warn!(
                 bytes = last.bytes,
                 max_bytes,
-                "the queue is over its size, but only deliveries that are not final are left; raise \
+                "the queue exceeds its maximum size, but only deliveries that are not final are left; raise \
                  DECNET_WEBHOOK_RETAIN_BYTES, or see `decnet delivery list`"
             );
         }

@@ -82,7 +82,7 @@ impl Dispatcher {
 
     fn trust_clock(&mut self, reading: Reading, was_in_doubt: bool) {
         self.time.is_doubt_logged = false;
-        let difference = self.clock.difference();
+        let difference = self.clock.difference_at(&reading);
         if was_in_doubt {
             tracing::info!("the system clock is trusted again; removal by age continues");
         } else if difference.abs_diff(self.time.difference) >= micros(NOTEWORTHY_STEP) {
@@ -94,12 +94,12 @@ impl Dispatcher {
         if difference.unsigned_abs() > micros(CLOCK_TOLERANCE) {
             self.correct_clock(difference);
         } else {
-            self.clock.follow();
+            self.clock.follow(difference);
             if was_in_doubt {
                 self.check_stored_times();
             }
         }
-        self.time.difference = self.clock.difference();
+        self.time.difference = self.clock.difference_at(&reading);
         self.time.trusted = reading;
         self.record_time();
     }
@@ -109,7 +109,7 @@ impl Dispatcher {
     fn correct_clock(&mut self, difference: i64) {
         // The retries of these settlements are computed with the time before the correction.
         self.flush_settlements();
-        self.clock.correct();
+        self.clock.correct(difference);
         let now = self.clock.now();
         let latest_due = if difference < 0 { now } else { now.after(MAX_RETRY_WAIT) };
         self.correct_times(Correction::new(now, latest_due));
@@ -171,4 +171,27 @@ impl Dispatcher {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::LocalSet;
+
+    use super::super::tests::started;
+
+    #[tokio::test]
+    async fn step_during_a_check_does_not_move_the_workers_time() {
+        const DAYS: i64 = 40 * 24 * 3_600_000_000;
+        let dir = tempfile::tempdir().unwrap();
+        let check = async {
+            let mut dispatcher = started(dir.path()).await;
+            let reading = dispatcher.clock.reading();
+            dispatcher.clock.step(DAYS);
+            dispatcher.trust_clock(reading, false);
+            assert!(dispatcher.clock.difference() > DAYS / 2);
+            dispatcher.check_clock();
+            assert!(dispatcher.clock.doubt().is_some() && dispatcher.clock.trusted_now().is_none());
+        };
+        LocalSet::new().run_until(check).await;
+    }
 }

@@ -56,7 +56,7 @@ pub struct LastFailure {
     pub error: Box<str>,
 }
 
-/// A change of a subscription's circuit as the result of deliveries.
+/// A change of a subscription's circuit breaker as the result of deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CircuitChange {
     /// No change.

@@ -53,7 +53,8 @@ struct CheckpointProgress {
 }
 
 impl Checkpoints {
-    /// Starts the thread, which uses `conn`. If the log stays at its bound for `wal_held_grace`, a warning reports a reader.
+    /// Starts the thread, which uses `conn`. If the log stays at its bound for `wal_held_grace`, a warning says that a reader
+    /// holds it.
     pub(super) fn start(conn: Connection, wal_held_grace: Duration) -> std::io::Result<Self> {
         let (wake, woken) = sync_channel(1);
         let nearly_done = Arc::new(AtomicBool::new(false));

@@ -34,7 +34,7 @@ pub struct Options {
     pub busy_timeout: Duration,
     /// The maximum size of the file, in pages of 16 KiB. At the bound all writes wait, as on a full disk.
     pub max_pages: Option<u32>,
-    /// The time for which the write-ahead log may stay at its bound before a warning reports a reader that holds it.
+    /// The time for which the write-ahead log may stay at its bound before a warning says that a reader holds it.
     pub wal_held_grace: Duration,
     /// The worker's clock.
     pub clock: Clock,

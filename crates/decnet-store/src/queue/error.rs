@@ -263,7 +263,7 @@ impl Error {
         matches!(self, Self::Sqlite(source) if source.sqlite_error_code() == Some(ErrorCode::DiskFull))
     }
 
-    /// Returns whether a restart does not help, because an operator must first decide about the queue's files.
+    /// Returns whether a restart does not help, because an operator must first decide what to do with the queue's files.
     #[must_use]
     pub fn needs_operator(&self) -> bool {
         matches!(

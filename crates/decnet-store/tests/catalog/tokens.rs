@@ -109,7 +109,7 @@ fn token_revoked_first_is_deleted_at_the_limit() {
 }
 
 #[test]
-fn invalid_row_grants_nothing_and_hides_no_other() {
+fn invalid_row_grants_nothing_and_does_not_hide_others() {
     let database = Database::new();
     let mut catalog = database.open();
     let good = catalog.create_token(&named("good"), NOW).unwrap();

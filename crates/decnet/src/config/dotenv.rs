@@ -10,7 +10,7 @@ pub(crate) enum Dialect {
     Systemd,
 }
 
-/// One `NAME=value`, and its line from 1.
+/// One `NAME=value` and its line number, from 1.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) name: String,

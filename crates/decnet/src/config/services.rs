@@ -44,8 +44,8 @@ pub(super) fn files(units: &[(PathBuf, String)]) -> impl Iterator<Item = &Path> 
     values(units, "EnvironmentFile").map(|(_, _, value)| units::path(value))
 }
 
-/// Returns the variables that units set directly, in descending precedence, each with its unit and its line from 1. Only one
-/// variable per line is supported, as our units are written.
+/// Returns the variables that units set directly, in descending precedence, each with its unit and its line number, from 1. Only
+/// one variable per line is supported, as our units are written.
 pub(super) fn variables(units: &[(PathBuf, String)]) -> impl Iterator<Item = (&Path, usize, &str, &str)> {
     values(units, "Environment").filter_map(|(unit, line, value)| {
         let (name, value) = value.trim_matches('"').split_once('=')?;

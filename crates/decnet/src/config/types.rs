@@ -34,7 +34,7 @@ pub(crate) fn unless_false(text: &str) -> Read<bool> {
     Ok(!text.eq_ignore_ascii_case("false"))
 }
 
-/// Returns false for anything but `true`, as DECNET does, so that a typing error never disables a protection.
+/// Returns false for anything but `true`, as DECNET does, so that a typo never disables a protection.
 pub(crate) fn only_true(text: &str) -> Read<bool> {
     Ok(text.eq_ignore_ascii_case("true"))
 }

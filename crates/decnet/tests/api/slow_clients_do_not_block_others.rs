@@ -14,7 +14,7 @@ use crate::support::{Host, PATIENCE, eventually};
 const CLIENTS: usize = 600;
 
 #[test]
-fn hundreds_of_unfinished_requests_delay_no_other() {
+fn hundreds_of_unfinished_requests_do_not_delay_others() {
     let server = Server::start();
     let mut slow = Vec::new();
     for _ in 0..CLIENTS {
@@ -63,7 +63,7 @@ fn valid_credential_keeps_its_connection_in_a_flood() {
 }
 
 #[test]
-fn hundreds_of_missing_bodies_delay_no_other() {
+fn hundreds_of_missing_bodies_do_not_delay_others() {
     let server = Server::start();
     let token = server.host.token("publisher", "publish", &[]);
     let unfinished = format!(

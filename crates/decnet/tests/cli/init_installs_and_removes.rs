@@ -210,7 +210,7 @@ fn outdated_polkit_rule_for_all_units_is_removed() {
 }
 
 #[test]
-fn failed_template_is_reported_and_stops_no_other() {
+fn failed_template_is_reported_and_does_not_stop_the_others() {
     let host = Host::new();
     let templates = host.path().join("deploy");
     fs::create_dir(&templates).unwrap();

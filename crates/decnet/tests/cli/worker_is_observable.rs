@@ -333,7 +333,7 @@ fn retry_after_of_a_receiver_is_shown() {
 }
 
 #[test]
-fn bus_and_worker_start_on_an_empty_host_like_decnet_units() {
+fn commands_of_decnets_units_start_on_an_empty_host() {
     let host = Host::new();
     let socket = host.path().join("other.sock");
     let mut bus = host.start(&["bus", "-s", socket.to_str().unwrap(), "-g", "decnet", "-H", "10"]);

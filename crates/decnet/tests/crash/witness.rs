@@ -57,7 +57,7 @@ pub(crate) enum Behaviour {
     Hung,
 }
 
-/// A receiver that records its receipts.
+/// A receiver that records each request with its response.
 pub(crate) struct Witness {
     receiver: Receiver,
     shared: Arc<Mutex<Shared>>,

@@ -129,7 +129,7 @@ async fn row(state: &Shared, uuid: String) -> Result<(Row, Option<StoredSubscrip
     state.catalog.run(move |catalog| found(catalog, &uuid)).await.map_err(as_webhook)
 }
 
-/// Converts a problem to DECNET's texts.
+/// Replaces the text of a 404 or 409 with the text that DECNET's API returns.
 fn as_webhook(problem: Problem) -> Problem {
     match problem.status() {
         StatusCode::NOT_FOUND => Problem::not_found("Webhook not found"),

@@ -244,7 +244,7 @@ mod tests {
 
     use super::super::super::tests::started;
 
-    /// The reload skips the restored row, because the worker's own change of the circuit is not written yet.
+    /// The reload skips the restored row, because the worker's own change of the circuit breaker is not written yet.
     #[tokio::test]
     async fn restored_row_keeps_its_lane_and_deliveries() {
         let dir = tempfile::tempdir().unwrap();

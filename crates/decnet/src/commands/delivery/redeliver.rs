@@ -28,9 +28,10 @@ const WHICH: [&str; 7] = ["ids", "dead", "reason", "subscription", "topic", "sin
 /// Redelivers old events: makes a new delivery of the same event, with the same webhook-id.
 ///
 /// Deliveries are named by id or selected by filters. Filters select final deliveries, dead or delivered; with --dead, only
-/// dead deliveries. Deliveries that are not final are skipped, and are an error if named by id: they are sent anyway. Deliveries
-/// that were redelivered before are skipped, because their latest delivery counts: the same command run twice sends nothing
-/// twice. Deliveries of deleted subscriptions are skipped too. Receivers may get an event again and can recognise it by its id.
+/// dead deliveries. Deliveries that are not final will still be sent, so they are skipped; naming one by id is an error.
+/// Deliveries that were redelivered before are skipped, because their latest delivery counts: the same command run twice sends
+/// nothing twice. Deliveries of deleted subscriptions are skipped too. Receivers may get an event again and can recognise it by
+/// its id.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "\

@@ -93,12 +93,12 @@ pub(crate) async fn announce_change(config: &Config) -> Vec<String> {
 }
 
 /// Signals on the bus that the subscriptions or the queue have changed, and waits for at most [`CHANGE_CONFIRM_TIMEOUT`]
-/// until the bus has read the signal. Does nothing if no bus runs; a bus that does not read is reported.
+/// until the bus has read the signal. Does nothing if no bus is running; a bus that does not read the signal is reported.
 pub(crate) async fn signal_change(config: &Config) {
     signal_buses(config).await.into_iter().for_each(|warning| output::warn(&warning));
 }
 
-/// Signals a change on the first bus that runs. Returns a warning if that bus does not confirm it.
+/// Signals a change on the first running bus. Returns a warning if that bus does not confirm it.
 async fn signal_buses(config: &Config) -> Option<String> {
     for socket in sockets(config).iter().filter(|_| config.bus.enabled) {
         match signal(socket).await {

@@ -30,7 +30,7 @@ fn settled(host: &Host) -> Found {
 }
 
 #[test]
-fn catalog_of_the_working_directory_is_used_if_alone() {
+fn catalog_of_the_working_directory_is_used_if_there_is_no_other() {
     let host = host(&[]);
     let ours = host.dir.path().join("data/decnet.db");
     assert_eq!(settled(&host).config.database, Database::Sqlite(ours.clone()));

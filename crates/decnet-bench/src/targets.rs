@@ -41,7 +41,7 @@ pub(crate) const PENDING_MEMORY: Target = AtMost(150.0 * MIB);
 pub(crate) const PENDING_DISK: Target = AtMost(1.2 * 1024.0);
 /// Time from exec to the first delivery of a backlog, in microseconds.
 pub(crate) const RESTART: Target = AtMost(1000.0 * MILLI);
-/// Ratio of deliveries per second after many are settled to the rate before.
+/// Throughput after many deliveries have been settled, relative to the throughput before.
 pub(crate) const LINEAR: Target = AtLeast(0.90);
 /// Ratio of p99 while retention runs to p99 without it. The bound is the difference that a repetition of the same measurement
 /// shows.

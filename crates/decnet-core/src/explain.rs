@@ -106,7 +106,7 @@ fn event_step(event: Event<'_>) -> ExplanationStep {
         Event::Admitted => step("event", true, "the event is in the queue"),
         Event::Submitted => {
             let detail =
-                "the event was submitted, but no worker has admitted it yet; check that a worker runs";
+                "the event was submitted, but no worker has admitted it yet; check that a worker is running";
             step("event", false, detail)
         }
         Event::NotAmongNewest { id, scanned } => {

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_claim_that_drains_the_queue_admits_to_memory() {
+    fn only_a_claim_of_all_queued_deliveries_is_draining() {
         let mut backlog = with_queued(5);
         backlog.start_claim(THREE, false);
         assert!(!backlog.is_draining, "three of five");

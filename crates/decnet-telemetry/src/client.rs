@@ -19,7 +19,7 @@ use super::status::Status;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No process listens on the socket.
-    #[error("no worker runs on {}", .0.display())]
+    #[error("no worker is running on {}", .0.display())]
     NoWorker(PathBuf),
     /// The connection to the socket failed.
     #[error("cannot connect to the worker's socket {}: {error}", .path.display())]
@@ -43,7 +43,7 @@ pub enum Error {
 /// Returns the status of the worker of a data directory.
 ///
 /// # Errors
-/// No worker runs, or its response is invalid.
+/// No worker is running, or its response is invalid.
 pub async fn status(data_dir: &Path) -> Result<Status, Error> {
     let body = get(data_dir, "/status", "application/json").await?;
     serde_json::from_slice(&body).map_err(|error| Error::InvalidResponse(error.into()))

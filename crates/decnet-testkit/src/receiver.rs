@@ -205,7 +205,7 @@ impl Builder {
     }
 
     /// Rejects clients that do not present a certificate.
-    pub fn asks_for_client_certificate(mut self) -> Self {
+    pub fn requires_client_certificate(mut self) -> Self {
         self.tls.requires_client_certificate = true;
         self
     }

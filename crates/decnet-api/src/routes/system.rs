@@ -84,7 +84,7 @@ async fn check(state: &Shared) -> Readiness {
     let failed = [&catalog, &queue].into_iter().filter_map(|checked| checked.as_ref().err());
     let mut reasons: Vec<String> = failed.map(|problem| problem.detail().into()).collect();
     if !worker {
-        reasons.push("no worker runs on this data directory".into());
+        reasons.push("no worker is running on this data directory".into());
     }
     if state.notifier.has_bus() && !bus {
         reasons.push("the bus does not answer".into());

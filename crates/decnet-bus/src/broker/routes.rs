@@ -146,7 +146,8 @@ impl Routes {
         self.holders.get(slot as usize).is_some_and(|holder| !holder.patterns.is_empty())
     }
 
-    /// Moves all patterns of one connection to a successor without patterns, which may confirm them.
+    /// Moves all patterns of one connection to a successor that has none. The successor confirms a pattern by subscribing to it;
+    /// see [`Self::drop_inherited`].
     pub(super) fn transfer(&mut self, slot: Slot, successor: Slot, peer: Peer) {
         let given = std::mem::take(self.holder(slot));
         if let Some(owner) = given.peer {

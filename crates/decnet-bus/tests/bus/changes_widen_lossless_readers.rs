@@ -76,12 +76,12 @@ async fn assert_widened_until_reported(mut bus: TestBus) {
 }
 
 #[tokio::test]
-async fn a_signal_widens_until_the_change_is_reported() {
+async fn a_reader_gets_every_event_from_a_signal_until_it_reports_the_change() {
     assert_widened_until_reported(TestBus::start().await).await;
 }
 
 #[tokio::test]
-async fn a_new_reader_is_widened() {
+async fn a_new_reader_gets_every_event() {
     let mut bus = TestBus::start().await;
     let mut worker = Reader::worker(&mut bus).await;
     publish(&mut bus, &["z.1"]).await;
@@ -105,7 +105,7 @@ async fn a_report_does_not_cover_an_unread_signal() {
 }
 
 #[tokio::test]
-async fn a_disconnected_reader_is_widened_too() {
+async fn every_event_after_a_signal_is_kept_for_a_disconnected_reader() {
     let mut bus = TestBus::start().await;
     drop(Reader::narrowed(&mut bus).await);
     publish(&mut bus, &["z.0", CHANGED_TOPIC, "z.1"]).await;
@@ -118,7 +118,7 @@ async fn a_disconnected_reader_is_widened_too() {
 }
 
 #[tokio::test]
-async fn a_successor_is_widened_until_it_reads_the_signal() {
+async fn a_successor_gets_every_event_until_it_reports_the_newest_change() {
     let mut bus = TestBus::start().await;
     drop(Reader::narrowed(&mut bus).await);
     publish(&mut bus, &[CHANGED_TOPIC, "z.1", CHANGED_TOPIC, "z.2"]).await;
@@ -133,7 +133,7 @@ async fn a_successor_is_widened_until_it_reads_the_signal() {
 }
 
 #[tokio::test]
-async fn a_lost_signal_keeps_the_successor_widened() {
+async fn a_successor_gets_every_event_after_a_lost_signal() {
     let mut bus = TestBus::start().await;
     let worker = Reader::narrowed(&mut bus).await;
     // The signal is written to the worker's socket and lost with it.
@@ -148,7 +148,7 @@ async fn a_lost_signal_keeps_the_successor_widened() {
 }
 
 #[tokio::test]
-async fn a_successor_that_does_not_report_is_not_widened() {
+async fn a_successor_that_does_not_report_gets_only_matching_events() {
     let mut bus = TestBus::start().await;
     drop(Reader::narrowed(&mut bus).await);
     publish(&mut bus, &[CHANGED_TOPIC, "z.1"]).await;
@@ -158,7 +158,7 @@ async fn a_successor_that_does_not_report_is_not_widened() {
 }
 
 #[tokio::test]
-async fn only_lossless_readers_that_report_are_widened() {
+async fn only_lossless_readers_that_report_get_every_event() {
     let mut bus = TestBus::start().await;
     for (name, patterns) in [
         (LOSSLESS_CLIENT_NAME, &["a.*", CHANGED_TOPIC][..]),
@@ -172,13 +172,13 @@ async fn only_lossless_readers_that_report_are_widened() {
 
 /// A worker with an ordinary queue must not miss events after a change either.
 #[tokio::test]
-async fn a_worker_with_an_ordinary_queue_is_widened_too() {
+async fn a_worker_with_an_ordinary_queue_gets_every_event_too() {
     let no_users = Users { trusted: Default::default(), lossless: Default::default() };
     assert_widened_until_reported(TestBus::start_as(|options| options.users = no_users).await).await;
 }
 
 #[tokio::test]
-async fn unsubscribing_from_reports_ends_the_widening() {
+async fn a_reader_that_unsubscribes_from_reports_gets_only_matching_events() {
     let mut bus = TestBus::start().await;
     let mut worker = Reader::narrowed(&mut bus).await;
     publish(&mut bus, &[CHANGED_TOPIC]).await;

@@ -30,7 +30,7 @@ fn submit(rig: &Rig, topic: &str) {
 }
 
 #[test]
-fn event_behind_a_signal_is_routed_by_the_change() {
+fn event_after_a_signal_reaches_the_new_subscription() {
     let (receiver, late) = (Receiver::start(reply(200)), Receiver::start(reply(200)));
     let (mut rig, mut bus) = with_fake_bus(&receiver);
     for n in 0..30 {
@@ -148,7 +148,7 @@ fn shutdown_admits_events_that_wait_for_a_reload() {
 }
 
 #[test]
-fn submission_behind_a_recorded_change_follows_it() {
+fn submission_after_a_recorded_change_reaches_the_new_subscription() {
     let (receiver, late) = (Receiver::start(reply(200)), Receiver::start(reply(200)));
     let (mut rig, _bus) = with_fake_bus(&receiver);
     for n in 0..30 {

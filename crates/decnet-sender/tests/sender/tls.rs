@@ -300,7 +300,7 @@ fn missing_roots_are_a_local_fault() {
 /// TLS 1.2 refuses within the handshake, TLS 1.3 after it (RFC 8446 section 4.4.2.4).
 #[test]
 fn required_client_certificate_is_reported() {
-    let builder = || Receiver::builder().tls(&["127.0.0.1"]).asks_for_client_certificate();
+    let builder = || Receiver::builder().tls(&["127.0.0.1"]).requires_client_certificate();
     let attempt = |receiver: &Receiver| {
         let sender = Sender::new(trusting(&[receiver]));
         send_once(&sender, &receiver.url("/"))

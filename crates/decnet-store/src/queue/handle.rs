@@ -119,7 +119,7 @@ impl Queue {
         })))
     }
 
-    /// Returns the keys of subscriptions given as (uuid, name), in their order. Assigns keys to new subscriptions, and updates
+    /// Returns the keys of subscriptions given as (uuid, name), in the same order. Assigns keys to new subscriptions, and updates
     /// changed names.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ impl Lease {
     /// Takes the lease of the data directory `dir`, so that no worker starts there.
     ///
     /// # Errors
-    /// A worker runs there, or the lock file cannot be used.
+    /// A worker is running there, or the lock file cannot be used.
     pub fn acquire(dir: &Path) -> Result<Self, Error> {
         let path = dir.join(FILE);
         let io = |error| Error::io(&path, error);

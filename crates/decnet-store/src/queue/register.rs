@@ -6,7 +6,8 @@ use super::error::Error;
 use super::id::SubscriptionKey;
 use super::writer_state::WriterState;
 
-/// Returns the keys for pairs of UUID and name, in their order.
+/// Returns the keys of subscriptions given as (uuid, name), in the same order. Assigns keys to new subscriptions, and updates
+/// changed names.
 pub(super) fn register(
     writer: &mut WriterState,
     subs: &[(Box<str>, Box<str>)],

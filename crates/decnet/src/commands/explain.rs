@@ -10,7 +10,7 @@ use crate::store::{open_existing, queue_if_exists};
 
 /// Explains why an event was or was not delivered to a subscription.
 ///
-/// Reads the current catalog and the queue, whether or not a worker runs. With --topic it explains how an event that
+/// Reads the current catalog and the queue, whether or not a worker is running. With --topic it explains how an event that
 /// arrived now would be handled.
 #[derive(Debug, clap::Args)]
 #[command(

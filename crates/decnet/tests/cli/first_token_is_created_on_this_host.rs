@@ -18,7 +18,7 @@ fn link_code(serving: &Serving) -> String {
 }
 
 #[test]
-fn setup_link_creates_one_token_until_it_is_used() {
+fn setup_link_returns_the_same_token_until_the_token_is_used() {
     let host = Host::new().with("DECNET_API_PORT", "0");
     let serving = serve_on_terminal(&host, &["-vv"]);
     let secret = link_code(&serving);

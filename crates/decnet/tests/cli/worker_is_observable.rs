@@ -256,7 +256,7 @@ fn status_reads_the_files_without_a_worker() {
     assert!(scene.socket().exists(), "nobody has cleared up");
     let shown = scene.host.run(&["status"]);
     assert_eq!(code(&shown), 1);
-    assert!(stderr(&shown).contains("no worker runs on"), "{}", stderr(&shown));
+    assert!(stderr(&shown).contains("no worker is running on"), "{}", stderr(&shown));
     assert!(
         stdout(&shown).lines().any(|line| line.starts_with("siem") && line.contains("open")),
         "{}",

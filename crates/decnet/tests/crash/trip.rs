@@ -10,7 +10,7 @@ use crate::random::Random;
 use crate::witness::{Behaviour, Witness};
 
 #[test]
-fn parked_deliveries_survive_the_worker() {
+fn parked_deliveries_survive_killed_workers() {
     let mut random = Random::new();
     let witness = Witness::new(Behaviour::Down, random.split());
     let mut host = Host::new(&[]);

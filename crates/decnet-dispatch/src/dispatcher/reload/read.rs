@@ -55,7 +55,7 @@ pub(super) async fn load(
     Reloaded { changes, loaded }
 }
 
-/// The changed rows, without their keys.
+/// The changed rows, before the queue has assigned keys to new subscriptions.
 struct Read {
     last_load: LastLoad,
     changes: Changes,

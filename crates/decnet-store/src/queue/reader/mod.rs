@@ -41,7 +41,7 @@ pub struct Reader {
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Reader {
-    /// Opens the queue in `dir`, whether a worker runs or not.
+    /// Opens the queue in `dir`, whether or not a worker is running.
     ///
     /// # Errors
     /// There is no queue yet, or the file cannot be used.

@@ -150,7 +150,8 @@ async fn try_once(url: &EndpointUrl, secret: &Secret, context: &Context) -> anyh
     anyhow::bail!("{url} did not accept a test request, so nothing else was sent: {reason}")
 }
 
-/// Creates the directory inside the data directory, so on its disk, or in the nearest existing parent.
+/// Creates a temporary directory in the data directory, so that the disk of the data directory is measured. If the data
+/// directory does not exist, its nearest existing ancestor is used.
 fn make_directory(data_dir: &Path) -> anyhow::Result<TempDir> {
     let parent = data_dir.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."));
     TempDir::with_prefix_in("decnet-bench-", parent).with_context(|| {

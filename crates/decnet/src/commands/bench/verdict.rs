@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn limit_is_the_saturated_component() {
+    fn saturated_component_is_the_bottleneck() {
         for (per_second, cores, others, busiest, expected) in [
             (5000, 3.9, 0.0, 0.9, Limit::Processor),
             (5000, 2.0, 1.9, 0.9, Limit::OtherPrograms),

@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn effective_unit_and_its_other_program_are_shown() {
+    fn effective_unit_is_shown_with_its_program_if_that_is_another() {
         let dir = tempfile::tempdir().unwrap();
         let directories = ["etc", "lib"].map(|name| dir.path().join(name));
         let program = fs::canonicalize("/bin/sh").unwrap();

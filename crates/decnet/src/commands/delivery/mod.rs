@@ -15,7 +15,7 @@ use crate::store::read_if_exists;
 
 /// Lists deliveries, shows their attempts and redelivers events.
 ///
-/// Reads the queue in the data directory, whether or not a worker runs.
+/// Reads the queue in the data directory, whether or not a worker is running.
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "\
 Examples:

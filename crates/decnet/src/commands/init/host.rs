@@ -82,8 +82,8 @@ fn services(root: &Root, directory: &Path) -> Vec<String> {
     names.filter(|name| validate::service(name).is_ok()).collect()
 }
 
-/// Returns the effective unit: that in the administrator's directory, which may be the link of a masked unit, else that of a
-/// package.
+/// Returns the effective unit: the one in the administrator's directory, which may be the symlink of a masked unit, or else the
+/// one that a package has installed.
 fn unit(layout: &Layout, name: String) -> Option<Unit> {
     let (root, path) = (&layout.root, layout.unit(&name));
     let packages = layout.packages.iter().map(|place| place.join(&name)).find(|unit| root.is_file(unit));

@@ -1,4 +1,4 @@
-//! The status from catalog and queue, while no worker runs.
+//! The status from catalog and queue, while no worker is running.
 
 use std::collections::HashMap;
 

@@ -25,8 +25,8 @@ const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Shows the worker's health, its queue and each subscription.
 ///
-/// Rates are measured over half a second; totals count from the worker's start. If no worker runs, the status of catalog and
-/// queue is shown and the exit code is 1. With --watch the display is updated until q: the arrows scroll, s changes
+/// Rates are measured over half a second; totals count from the worker's start. If no worker is running, the status of catalog
+/// and queue is shown and the exit code is 1. With --watch the display is updated until q: the arrows scroll, s changes
 /// the sort order.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -42,7 +42,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", default_value = "1s",
           value_parser = |text: &str| read_duration_within(text, MIN_INTERVAL, MAX_INTERVAL))]
     interval: Duration,
-    /// Print one JSON object per update: `worker` is null if none runs; `files` is then the status of catalog and queue
+    /// Print one JSON object per update: `worker` is null if none is running; `files` is then the status of catalog and queue
     #[arg(long)]
     json: bool,
 }

@@ -232,9 +232,9 @@ mod tests {
         let shown = text(&mut page);
         assert!(shown.contains("SUBSCRIPTION") && shown.contains("siem"), "{shown}");
         assert!(!shown.contains('\x1b'), "untrusted text must not control the terminal");
-        page.update(Update::Error("no worker runs on here".into()));
+        page.update(Update::Error("no worker is running on here".into()));
         let shown = text(&mut page);
-        assert!(shown.contains("no worker runs on here") && shown.contains("siem"), "{shown}");
+        assert!(shown.contains("no worker is running on here") && shown.contains("siem"), "{shown}");
     }
 
     #[test]

@@ -158,11 +158,12 @@ class Host:
                 receiver.stop()
 
     def create(self, name):
-        pattern = f"guide.{name.lower()}"
+        """Creates a subscription whose requests also have an asymmetric signature, which the receivers must skip."""
+        pattern, key = f"guide.{name.lower()}", self.work / f"{name}.key"
         url = "http://127.0.0.1:9/"
-        return json.loads(
-            self.decnet("subscription", "create", "--name", name, "--url", url, "--pattern", pattern, "--json")
-        )
+        self.decnet("subscription", "key", "--file", key)
+        words = ["--name", name, "--url", url, "--pattern", pattern, "--private-key-file", key, "--json"]
+        return json.loads(self.decnet("subscription", "create", *words))
 
     def point_at(self, old, subscription, new):
         self.decnet("subscription", "update", subscription["uuid"], "--url", f"http://127.0.0.1:{new.port}/")

@@ -1,6 +1,6 @@
 //! The state that all requests share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ pub(crate) struct State {
     pub(crate) catalog: Pool<Catalog>,
     /// The directory of the queue.
     pub(crate) data_dir: PathBuf,
+    /// The worker's file with the table of severities, if it has one.
+    pub(crate) severity_file: Option<Arc<Path>>,
     /// Readers of the queue.
     pub(crate) queue: Pool<Reader>,
     /// Searches for events in the queue.
@@ -81,7 +83,8 @@ pub(crate) type Shared = Arc<State>;
 
 impl State {
     pub(crate) fn new(options: Options) -> Self {
-        let open_catalog = move || Ok(Catalog::open(&options.catalog, Create::Never)?);
+        let (catalog, keys) = (options.catalog, options.keys);
+        let open_catalog = move || Ok(Catalog::open(&catalog, Create::Never)?.with_keys(keys.clone()));
         let (queue_dir, writer_dir) = (options.data_dir.clone(), options.data_dir.clone());
         let open_reader = move || Ok(Reader::open(&queue_dir)?);
         let open_writer = move || Ok(ExternalWriter::open(&writer_dir)?);
@@ -93,6 +96,7 @@ impl State {
             gate: Arc::new(Gate::new(options.access, open_catalog.clone())),
             catalog: Pool::new(MAX_API_CATALOG_READERS, open_catalog, Catalog::is_current),
             data_dir: options.data_dir,
+            severity_file: options.severity_file,
             queue: Pool::new(MAX_API_QUEUE_READERS, open_reader.clone(), Reader::is_current),
             searches: Searches::new(API_EXPLAIN_TIMEOUT, open_reader),
             notifier,

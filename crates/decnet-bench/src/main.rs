@@ -1,7 +1,8 @@
 //! The benchmark program. It measures decnet and its references on the same machine in the same run.
 //!
 //! - `options`, `plan`: the command line, and the amount of work for each size of run;
-//! - `roles`: the parts that run in processes of their own: the receiver, the bare sender and the router;
+//! - `roles`: the parts that run in processes of their own: the receiver, the bare sender, the router, and
+//!   the filter with the formats;
 //! - `rig`: starts, feeds, observes and kills these processes and the real `decnet bus` and `decnet webhook`;
 //! - `cases`: the measurements, one file for each row of the table or group of rows;
 //! - `targets`: the target of each row;

@@ -46,5 +46,9 @@ pub(crate) const LINEAR: Target = AtLeast(0.90);
 /// Ratio of p99 while retention runs to p99 without it. The bound is the difference that a repetition of the same measurement
 /// shows.
 pub(crate) const RETENTION_P99: Target = AtMost(1.5);
+/// Time of one filter for an event of 600 bytes, in microseconds.
+pub(crate) const FILTER: Target = AtMost(2.0);
+/// Time to render an event of 600 bytes in a format, in microseconds.
+pub(crate) const FORMAT: Target = AtMost(5.0);
 /// Ratio of deliveries per second over TLS to the bare sender's rate over TLS.
 pub(crate) const TLS: Target = AtLeast(0.6);

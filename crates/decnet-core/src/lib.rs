@@ -5,6 +5,7 @@
 //!
 //! - [`event`]: parses a bus message into an [`event::Event`], whose body is serialised once;
 //! - [`topic`]: patterns, the trie that routes a topic, and the cover that a worker subscribes to;
+//! - [`severity`]: the severity of an event, by its topic;
 //! - [`subscription`]: subscriptions, and the validation of their rows;
 //! - [`settings`]: the settings of one subscription that are not in its row;
 //! - [`signature`]: the signature by which a receiver verifies a request;
@@ -31,6 +32,7 @@ pub mod health;
 pub mod limits;
 pub mod redact;
 pub mod settings;
+pub mod severity;
 pub mod signature;
 pub mod subscription;
 pub mod text;

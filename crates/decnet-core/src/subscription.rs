@@ -54,6 +54,14 @@ pub enum Problem {
         /// The error, without the value.
         what: &'static str,
     },
+    /// The value of a column is encrypted and cannot be decrypted, so deliveries wait.
+    #[error("column `{column}` {what}")]
+    Encrypted {
+        /// The column's name.
+        column: &'static str,
+        /// The reason, with the key's id.
+        what: Box<str>,
+    },
     /// The URL is invalid.
     #[error("url: {0}")]
     Url(#[from] UrlError),
@@ -93,6 +101,12 @@ pub enum Problem {
     /// The settings are invalid, or contradict the URL.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// The filter does not compile, so nothing is sent: it is not known which events are wanted.
+    #[error("filter: {0}")]
+    Filter(Box<str>),
+    /// The format or its template cannot be used, so nothing is sent.
+    #[error("format: {0}")]
+    Format(Box<str>),
     /// Settings with these names are unknown, since a newer version has written them.
     #[error("the settings {0} are unknown to this version of decnet; they are kept and have no effect")]
     UnknownSettings(Box<str>),

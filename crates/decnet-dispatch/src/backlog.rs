@@ -136,9 +136,16 @@ mod tests {
     fn claimed(deliveries: usize, more: bool) -> Claimed {
         let event = Arc::new(Event::new("e", "a", "t", UnixMicros(0), "{}").expect("an event"));
         let id = "1.0".parse().expect("an id");
-        let delivery =
-            Delivery { id, attempts: 0, free_attempts: 0, event, was_retry: false, was_redelivery: false };
-        Claimed { deliveries: vec![delivery; deliveries], more, up_to: Some(id), next_due: None }
+        let delivery = Delivery {
+            id,
+            attempts: 0,
+            free_attempts: 0,
+            event,
+            rendered: None,
+            was_retry: false,
+            was_redelivery: false,
+        };
+        Claimed { deliveries: vec![delivery; deliveries], more, up_to: Some(id), ..Claimed::default() }
     }
 
     fn with_queued(deliveries: usize) -> Backlog {

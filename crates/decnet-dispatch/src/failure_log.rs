@@ -16,6 +16,7 @@ pub(crate) struct FailureLog {
     failures: RefCell<LogThrottle>,
     refusals: RefCell<LogThrottle>,
     deferrals: RefCell<LogThrottle>,
+    rejections: RefCell<LogThrottle>,
     /// Whether a failure was logged since the last recovery; only then is the recovery logged.
     is_failure_logged: Cell<bool>,
 }
@@ -27,6 +28,7 @@ impl Default for FailureLog {
             failures: throttle(),
             refusals: throttle(),
             deferrals: throttle(),
+            rejections: throttle(),
             is_failure_logged: Cell::default(),
         }
     }
@@ -50,6 +52,18 @@ impl FailureLog {
                 error,
                 times,
                 "the receiver refused the body of an event; this does not count towards the circuit threshold"
+            );
+        }
+    }
+
+    /// Logs that an event is not sent because of the subscription's filter, template or format.
+    pub(crate) fn log_rejection(&self, subscription: &str, error: &str, now: Instant) {
+        if let Some(times) = self.rejections.borrow_mut().record(now) {
+            tracing::warn!(
+                subscription,
+                error,
+                times,
+                "an event could not be filtered or rendered; its delivery is dead and can be redelivered once the cause is fixed"
             );
         }
     }

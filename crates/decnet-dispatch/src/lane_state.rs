@@ -39,10 +39,11 @@ impl LaneState {
         }
     }
 
-    /// Returns the state to report; an operator may also have paused the subscription.
-    pub(crate) fn reported(self, is_paused: bool) -> SubscriptionState {
+    /// Returns the state to report for a row that may also be held or paused.
+    pub(crate) fn reported(self, stored: &StoredSubscription) -> SubscriptionState {
         match self {
-            Self::Open if is_paused => SubscriptionState::Paused,
+            Self::Open if stored.hold.is_some() => SubscriptionState::Held,
+            Self::Open if stored.paused => SubscriptionState::Paused,
             Self::Open => SubscriptionState::Open,
             Self::Tripped { .. } => SubscriptionState::Tripped,
             Self::Gone => SubscriptionState::Gone,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use decnet_core::delivery::State;
 use decnet_core::time::BootMicros;
+use decnet_store::catalog::StoredSubscription;
 
+use crate::lane_state::LaneState;
 use crate::request_batch::DeliverySource;
 use crate::subscription_metrics::{SubscriptionLabels, SubscriptionMetrics, SubscriptionState};
 
@@ -88,6 +90,13 @@ impl MetricsHandle {
         }
     }
 
+    /// Shows the state of a subscription, and why it is held if it is.
+    pub(crate) fn show_state(&mut self, state: LaneState, stored: &StoredSubscription) {
+        self.set_state(state.reported(stored));
+        let hold = stored.hold.as_ref().map(|problem| problem.to_string().into());
+        self.update_labels(|labels| labels.hold = hold);
+    }
+
     pub(crate) fn set_state(&mut self, state: SubscriptionState) {
         if state == self.state {
             return;
@@ -134,10 +143,15 @@ impl MetricsHandle {
         if *state == State::Delivered {
             self.metrics.delivered.add(1);
         } else {
-            self.metrics.dead_lettered.add(1);
-            self.metrics.dead.add(1);
-            self.dead.add(1);
+            self.count_rejected();
         }
+    }
+
+    /// Counts a dead delivery that does not wait, or does not wait any more.
+    pub(crate) fn count_rejected(&mut self) {
+        self.metrics.dead_lettered.add(1);
+        self.metrics.dead.add(1);
+        self.dead.add(1);
     }
 
     pub(crate) fn start_request(&mut self) {

@@ -1,5 +1,6 @@
 //! The settings of the worker.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub struct Options {
     pub probe_delay: (Duration, Duration),
     /// The time between two reloads of the subscriptions, which take place in case a change signal was lost.
     pub reload_interval: Duration,
+    /// The file with the table of severities; without it, the default table applies.
+    pub severity_file: Option<Arc<Path>>,
     /// The time between two writes of the subscriptions' health, and between two heartbeats of the loop.
     pub record_interval: Duration,
     /// The time between two heartbeats on the bus.
@@ -56,6 +59,7 @@ impl Default for Options {
             backlog_threshold: limits::DEFAULT_BACKLOG_THRESHOLD,
             probe_delay: (limits::MIN_PROBE_DELAY, limits::MAX_PROBE_DELAY),
             reload_interval: limits::RELOAD_INTERVAL,
+            severity_file: None,
             record_interval: limits::LIVENESS_INTERVAL,
             heartbeat_interval: limits::HEARTBEAT_INTERVAL,
             shutdown_grace: limits::SHUTDOWN_GRACE,

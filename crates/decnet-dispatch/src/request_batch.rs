@@ -3,6 +3,7 @@
 use std::iter::once;
 use std::sync::Arc;
 
+use decnet_core::delivery::Rendered;
 use decnet_core::event::Event;
 use decnet_core::time::BootMicros;
 use decnet_store::queue::DeliveryId;
@@ -17,6 +18,8 @@ pub(crate) struct ReadyDelivery {
     pub(crate) free_attempts: u32,
     pub(crate) event: Arc<Event>,
     pub(crate) source: DeliverySource,
+    /// The rendering of earlier attempts, if they were rendered.
+    pub(crate) rendered: Option<Box<Rendered>>,
     /// The time since which the delivery waits for others to form a batch. Set only if the subscription has batches.
     pub(crate) ready_at: BootMicros,
 }
@@ -44,12 +47,22 @@ pub(crate) struct RequestBatch {
 impl ReadyDelivery {
     /// Creates a delivery without attempts.
     pub(crate) fn new(id: DeliveryId, event: Arc<Event>, source: DeliverySource) -> Self {
-        Self { id, attempts: 0, free_attempts: 0, event, source, ready_at: BootMicros(0) }
+        Self { id, attempts: 0, free_attempts: 0, event, source, rendered: None, ready_at: BootMicros(0) }
     }
 
     /// Returns the size of the body, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.event.body.len()
+    }
+
+    /// Returns the id of the rendering of earlier attempts, if they were rendered.
+    pub(crate) fn rendering_id(&self) -> Option<i64> {
+        self.rendered.as_ref().map(|rendered| rendered.rendering.id)
+    }
+
+    /// Returns whether there was an attempt.
+    pub(crate) fn was_tried(&self) -> bool {
+        self.attempts > 0
     }
 
     /// Returns the number of the attempt that is being made, from 1.

@@ -50,6 +50,8 @@ pub struct Stats {
     pub received: Counter,
     /// Events that match no subscription.
     pub unrouted: Counter,
+    /// Deliveries that a severity floor or a filter excluded.
+    pub excluded: Counter,
     /// Messages on the bus that were not valid events.
     pub malformed: Counter,
     /// Events committed to the queue.
@@ -62,6 +64,8 @@ pub struct Stats {
     pub retried: Counter,
     /// Dead deliveries; counted when committed.
     pub dead: Counter,
+    /// Dead deliveries in the order of [`Reason::ALL`]; counted when committed.
+    dead_by_reason: [Counter; Reason::ALL.len()],
     /// Dead deliveries that had waited longer than retention allows.
     pub expired: Counter,
     /// Completed attempts, committed or not: index 0 delivered, the others by the code of their reason.
@@ -134,6 +138,12 @@ impl Stats {
         &self.attempts[reason.map_or(0, |reason| usize::from(reason.code()))]
     }
 
+    /// Returns the counter of deliveries that are dead for this reason. Deletion and erasure are not counted.
+    #[must_use]
+    pub fn dead_by_reason(&self, reason: Reason) -> &Counter {
+        &self.dead_by_reason[usize::from(reason.code()) - 1]
+    }
+
     /// Returns whether the bus is connected, as far as is known.
     #[must_use]
     pub fn is_bus_connected(&self) -> bool {
@@ -172,9 +182,15 @@ impl Stats {
     pub(crate) fn count_settled(&self, state: &State) {
         match state {
             State::Delivered => self.delivered.add(1),
-            State::Dead { .. } => self.dead.add(1),
+            State::Dead { reason } => self.count_dead(*reason, 1),
             State::Pending | State::Retrying { .. } => self.retried.add(1),
         }
+    }
+
+    /// Counts deliveries that are dead for this reason.
+    pub(crate) fn count_dead(&self, reason: Reason, deliveries: u64) {
+        self.dead.add(deliveries);
+        self.dead_by_reason(reason).add(deliveries);
     }
 
     pub(crate) fn set_bus_connected(&self, connected: bool) {

@@ -23,6 +23,8 @@ pub enum SubscriptionState {
     Gone,
     /// An operator has paused the subscription: its deliveries wait.
     Paused,
+    /// The filter, the format or the template of the subscription cannot be used: its deliveries wait.
+    Held,
     /// An operator has disabled the subscription, or its row is invalid.
     Disabled,
 }
@@ -37,6 +39,8 @@ pub struct SubscriptionMetrics {
     pub failed_attempts: Counter,
     /// Deliveries that became dead letters.
     pub dead_lettered: Counter,
+    /// Events that match the patterns, but that the severity floor or the filter excluded.
+    pub excluded: Counter,
     /// Requests in flight.
     pub in_flight: Gauge,
     /// Deliveries that wait, in memory or in the queue, for an open subscription.
@@ -61,6 +65,8 @@ pub struct SubscriptionLabels {
     pub last_error: Option<(BootMicros, Box<str>)>,
     /// The time until which the receiver has asked for a pause, if it has. It may have passed.
     pub deferred_until: Option<BootMicros>,
+    /// The reason why the filter, the format or the template cannot be used, if it cannot.
+    pub hold: Option<Box<str>>,
 }
 
 /// The metrics of all subscriptions.
@@ -72,7 +78,8 @@ pub struct SubscriptionRegistry {
 
 impl SubscriptionState {
     /// All states.
-    pub const ALL: [Self; 5] = [Self::Open, Self::Tripped, Self::Gone, Self::Paused, Self::Disabled];
+    pub const ALL: [Self; 6] =
+        [Self::Open, Self::Tripped, Self::Gone, Self::Paused, Self::Held, Self::Disabled];
 
     /// Returns the name under which the state is reported.
     #[must_use]
@@ -82,6 +89,7 @@ impl SubscriptionState {
             Self::Tripped => "tripped",
             Self::Gone => "gone",
             Self::Paused => "paused",
+            Self::Held => "held",
             Self::Disabled => "disabled",
         }
     }

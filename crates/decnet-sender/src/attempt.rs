@@ -5,54 +5,23 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use decnet_core::delivery::{Outcome, Reason, Timings};
-use decnet_core::limits::{
-    DEFAULT_DEADLINE, IDLE_CONNECTION_TIMEOUT, MAX_CONNECTION_AGE, MAX_IDLE_PER_RECEIVER,
-    ROOT_RELOAD_INTERVAL,
-};
 use decnet_core::time::UnixMicros;
 use decnet_runtime::clock::Clock;
-use rustls::pki_types::CertificateDer;
 
 use crate::connect::{ConnectProgress, ConnectStep, Connector, format_duration};
-use crate::egress::EgressGuard;
 use crate::fault::Fault;
 use crate::no_reply::{ExchangeError, NoReply, NoReplyKind};
+use crate::options::Options;
 use crate::pool::{Connection, OriginState, Pool, PooledConnection};
 use crate::repeat::RepeatBudget;
-use crate::request::{Message, RequestTime, Target};
-use crate::resolve::Resolver;
-use crate::response::{self, BodyEnd, ReplyHead, ReplyPrefix, status_text};
+use crate::request::{Message, RequestContext, Target};
+use crate::response::{self, BodyEnd, ReplyHead, ReplyPrefix, is_success, status_text};
 use crate::sockets::SocketLimit;
-use crate::tls::{Roots, Tls};
+use crate::tls::Tls;
+use crate::tokens::{Token, TokenClient, Tokens};
 
-/// The settings of a [`Sender`].
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The deadline of an attempt, from the lookup of the host name to the last byte of the reply, unless a target has
-    /// its own deadline.
-    pub deadline: Duration,
-    /// The addresses to which requests may be sent.
-    pub guard: EgressGuard,
-    /// The maximum number of idle HTTP/1.1 connections kept per receiver.
-    pub max_idle_per_receiver: usize,
-    /// The time for which an idle connection is kept open.
-    pub idle_age: Duration,
-    /// The age at which a connection gets no further request. Each connection has a limit of its own, up to a quarter
-    /// lower.
-    pub max_connection_age: Duration,
-    /// The maximum number of sockets open at once, including idle connections and name lookups.
-    pub max_sockets: usize,
-    /// The source of the addresses of host names.
-    pub resolver: Resolver,
-    /// The source of the trusted root certificates.
-    pub roots: Roots,
-    /// Root certificates (DER) that are trusted in addition.
-    pub extra_roots: Vec<CertificateDer<'static>>,
-    /// The shortest time between two loads of the trusted roots. An unknown issuer causes a load.
-    pub roots_interval: Duration,
-    /// The clock that decides until when replaced secrets sign.
-    pub clock: Clock,
-}
+/// The status for a token that is not accepted (RFC 6750 section 3.1).
+const UNAUTHORIZED: u16 = 401;
 
 /// A sender of events, for the thread whose [`tokio::task::LocalSet`] it is used in. Clones share their connections.
 #[derive(Clone)]
@@ -60,8 +29,9 @@ pub struct Sender(Rc<Inner>);
 
 struct Inner {
     deadline: Duration,
-    connector: Connector,
+    connector: Rc<Connector>,
     pool: Rc<Pool>,
+    tokens: Tokens,
     clock: Clock,
 }
 
@@ -72,9 +42,12 @@ pub struct AttemptResult {
     pub outcome: Outcome,
     /// A description of the problem for operators, if there was one. It never contains credentials, a query or a secret.
     pub detail: Option<Box<str>>,
-    /// The first [`MAX_STORED_REPLY_BYTES`](decnet_core::limits::MAX_STORED_REPLY_BYTES) of the reply's body, as far as they
-    /// arrived.
+    /// The beginning of the reply's body, as far as it arrived: at most
+    /// [`MAX_STORED_REPLY_BYTES`](decnet_core::limits::MAX_STORED_REPLY_BYTES), or at most
+    /// [`MAX_REPLY_BYTES`](decnet_core::limits::MAX_REPLY_BYTES) if a format judges it.
     pub reply: Bytes,
+    /// Whether `reply` is the whole body.
+    pub is_reply_complete: bool,
     /// The duration of the attempt, which exceeds the deadline only slightly, if at all.
     pub duration: Duration,
     /// The durations of the attempt's phases.
@@ -82,22 +55,23 @@ pub struct AttemptResult {
     /// The number of times the request was sent again within the attempt, because a connection ended before a reply or the
     /// receiver refused the request unprocessed.
     pub repeats: u8,
+    /// The hash of the body, if a format has rendered it for one delivery; see [`body_hash`](crate::body_hash).
+    pub body_hash: Option<i64>,
 }
 
-impl Default for Options {
-    fn default() -> Self {
+impl AttemptResult {
+    /// Creates the result of an attempt that failed before a connection was used.
+    #[must_use]
+    pub fn failed(reason: Reason, detail: Box<str>) -> Self {
         Self {
-            deadline: DEFAULT_DEADLINE,
-            guard: EgressGuard::default(),
-            max_idle_per_receiver: MAX_IDLE_PER_RECEIVER,
-            idle_age: IDLE_CONNECTION_TIMEOUT,
-            max_connection_age: MAX_CONNECTION_AGE,
-            max_sockets: usize::MAX,
-            resolver: Resolver::System,
-            roots: Roots::System,
-            extra_roots: Vec::new(),
-            roots_interval: ROOT_RELOAD_INTERVAL,
-            clock: Clock::default(),
+            outcome: Outcome::Failed(reason),
+            detail: Some(detail),
+            reply: Bytes::new(),
+            is_reply_complete: false,
+            duration: Duration::ZERO,
+            timings: Timings::default(),
+            repeats: 0,
+            body_hash: None,
         }
     }
 }
@@ -110,12 +84,19 @@ impl Sender {
         let tls = Tls::new(options.roots, options.extra_roots, options.roots_interval);
         let sockets = SocketLimit::new(options.max_sockets);
         let Options { max_idle_per_receiver, idle_age, max_connection_age, .. } = options;
+        let connector = Rc::new(Connector::new(options.guard, options.resolver, tls, sockets, options.proxy));
         Self(Rc::new(Inner {
             deadline: options.deadline,
-            connector: Connector::new(options.guard, options.resolver, tls, sockets),
             pool: Pool::new(max_idle_per_receiver, idle_age, max_connection_age),
+            tokens: Tokens::new(Rc::clone(&connector), options.clock.clone()),
+            connector,
             clock: options.clock,
         }))
+    }
+
+    /// Returns the deadline of the attempts with a target.
+    pub(crate) fn deadline(&self, target: &Target) -> Duration {
+        self.0.deadline(target)
     }
 
     /// Makes one attempt and returns its result, which also reports failures. `started_at` is the time that is signed.
@@ -135,9 +116,10 @@ impl Sender {
             started_at,
             stage: Stage::Connecting,
             progress: ConnectProgress::default(),
-            reply_prefix: ReplyPrefix::default(),
+            reply_prefix: ReplyPrefix::new(target.max_reply_bytes),
             redirect: None,
             repeats: RepeatBudget::default(),
+            token: None,
         };
         let in_time = tokio::time::timeout(attempt.deadline(), attempt.run(message.into())).await;
         let ended = in_time.unwrap_or_else(|_| attempt.timed_out());
@@ -145,9 +127,17 @@ impl Sender {
     }
 }
 
+impl Inner {
+    fn deadline(&self, target: &Target) -> Duration {
+        target.deadline.unwrap_or(self.deadline)
+    }
+}
+
 /// The stage of an attempt, which decides what a missed deadline means.
 enum Stage {
     Connecting,
+    /// The attempt is waiting for an access token.
+    Authorizing,
     /// The attempt is waiting for the reply on the connection with this number.
     Waiting(u64),
     /// The attempt is sending the rest of the request, whose reply with this status arrived early.
@@ -166,10 +156,43 @@ struct Attempt<'a> {
     /// The target of the redirect, if the reply is a redirect.
     redirect: Option<Box<str>>,
     repeats: RepeatBudget,
+    /// The access token, if the subscription needs one.
+    token: Option<Token>,
 }
 
 impl Attempt<'_> {
     async fn run(&mut self, message: Message<'_>) -> Result<(Outcome, BodyEnd), Fault> {
+        let target = self.target;
+        match &target.token_client {
+            None => self.send(message).await,
+            // Boxed, because its state would enlarge every attempt.
+            Some(client) => Box::pin(self.send_with_token(message, client)).await,
+        }
+    }
+
+    /// Sends the request with an access token. If the receiver does not accept the token, the request is sent once more with a new
+    /// token.
+    async fn send_with_token(
+        &mut self,
+        message: Message<'_>,
+        client: &TokenClient,
+    ) -> Result<(Outcome, BodyEnd), Fault> {
+        let tokens = &self.sender.tokens;
+        self.stage = Stage::Authorizing;
+        let token = tokens.get(client, None).await?;
+        self.token = Some(token.clone());
+        let first = self.send(message).await?;
+        if first.0.status() != Some(UNAUTHORIZED) {
+            return Ok(first);
+        }
+        (self.reply_prefix, self.redirect) = (ReplyPrefix::new(self.target.max_reply_bytes), None);
+        self.stage = Stage::Authorizing;
+        // Without a new token the 401 is not final: the old token may have been revoked.
+        self.token = Some(tokens.get(client, Some(&token)).await?);
+        self.send(message).await
+    }
+
+    async fn send(&mut self, message: Message<'_>) -> Result<(Outcome, BodyEnd), Fault> {
         let (mut pooled, head) = self.post(&message).await?;
         let outcome = head.outcome(self.started_at);
         self.redirect = head.redirect();
@@ -214,7 +237,8 @@ impl Attempt<'_> {
         pooled: &mut PooledConnection,
     ) -> Result<ReplyHead, NoReply> {
         let target = self.target;
-        let at = RequestTime { signed: self.started_at, clock: &self.sender.clock };
+        let token = self.token.as_ref().map(Token::expose);
+        let at = RequestContext { signed: self.started_at, clock: &self.sender.clock, token };
         let (replied, has_received) = match &mut pooled.connection {
             Connection::Http1(connection) => {
                 if pooled.was_idle && connection.is_stale() {
@@ -317,14 +341,21 @@ impl Attempt<'_> {
     }
 
     fn deadline(&self) -> Duration {
-        self.target.deadline.unwrap_or(self.sender.deadline)
+        self.sender.deadline(self.target)
     }
 
     /// Returns the result at the deadline. A reply whose headers have arrived counts, even if its body is incomplete.
     fn timed_out(&mut self) -> Result<(Outcome, BodyEnd), Fault> {
         let deadline = format_duration(self.deadline());
         let text = match &self.stage {
-            Stage::Connecting => self.progress.step.timeout_text(&self.target.origin, &deadline),
+            Stage::Connecting => {
+                let (step, origin) = (self.progress.step, &self.target.origin);
+                return Err(Fault::missed_deadline(step, origin, &deadline));
+            }
+            Stage::Authorizing => {
+                let endpoint = self.target.token_client.as_ref().map(|client| client.origin.to_string());
+                format!("no token from the token endpoint {} within {deadline}", endpoint.unwrap_or_default())
+            }
             Stage::Waiting(number) => {
                 Pool::stop_sharing(&self.origin, *number);
                 format!("no reply within {deadline}")
@@ -341,19 +372,23 @@ impl Attempt<'_> {
     }
 
     fn result(self, ended: Result<(Outcome, BodyEnd), Fault>, start: Instant) -> AttemptResult {
-        let (outcome, detail) = match ended {
+        let (outcome, detail, is_complete) = match ended {
             Ok((outcome, end)) => {
                 let detail = response::detail(&outcome, end, self.redirect.as_deref());
-                (outcome, detail)
+                (outcome, detail, end == BodyEnd::Complete)
             }
-            Err(fault) => (fault.outcome, Some(fault.detail)),
+            Err(fault) => (fault.outcome, Some(fault.detail), false),
         };
-        let (reply, timings) = (self.reply_prefix.into_bytes(), self.progress.timings);
-        let repeats = self.repeats.used();
-        AttemptResult { outcome, detail, reply, duration: start.elapsed(), timings, repeats }
+        let reply = self.reply_prefix.into_bytes();
+        AttemptResult {
+            outcome,
+            detail,
+            is_reply_complete: is_complete && reply.len() < self.target.max_reply_bytes,
+            reply,
+            duration: start.elapsed(),
+            timings: self.progress.timings,
+            repeats: self.repeats.used(),
+            body_hash: None,
+        }
     }
-}
-
-fn is_success(status: u16) -> bool {
-    (200..=299).contains(&status)
 }

@@ -15,6 +15,7 @@ use crate::egress::{EgressGuard, ForbiddenAddress};
 use crate::http1::{self, MaybeTlsStream};
 use crate::http2;
 use crate::pool::Connection;
+use crate::proxy::{Proxy, TunnelError};
 use crate::request::Origin;
 use crate::resolve::{self, Lookups, Resolver};
 use crate::sockets::{Shortage, Socket, SocketLimit};
@@ -32,6 +33,10 @@ pub(crate) enum Error {
     Forbidden(#[from] ForbiddenAddress),
     #[error("{} ({address})", texts::io(source))]
     Dial { address: SocketAddr, source: io::Error },
+    #[error("the proxy {proxy} cannot be reached: {source}")]
+    Proxy { proxy: Box<str>, source: Box<Error> },
+    #[error("the proxy {proxy} opened no connection to {address}: {source}")]
+    Tunnel { proxy: Box<str>, address: SocketAddr, source: TunnelError },
     #[error("TLS with {peer}: {source}")]
     Tls { peer: Box<str>, source: tls::Error },
     #[error("failed to start HTTP/2: {}", texts::http2(.0))]
@@ -42,6 +47,7 @@ impl Error {
     fn shortage(&self) -> Option<&Shortage> {
         match self {
             Self::Shortage(shortage) | Self::Resolve(resolve::Error::Shortage(shortage)) => Some(shortage),
+            Self::Proxy { source, .. } => source.shortage(),
             _ => None,
         }
     }
@@ -51,9 +57,14 @@ impl Error {
         self.shortage().is_some_and(|shortage| !matches!(shortage, Shortage::Ports(_)))
     }
 
-    /// Returns whether this host is the cause, so that nothing was sent to the receiver.
+    /// Returns whether this host or its proxy is the cause, so that nothing was sent to the receiver.
     pub(crate) fn is_local(&self) -> bool {
-        self.shortage().is_some() || matches!(self, Self::Tls { source, .. } if source.is_local())
+        match self {
+            Self::Proxy { .. } => true,
+            Self::Tunnel { source, .. } => source.is_of_proxy(),
+            Self::Tls { source, .. } => source.is_local(),
+            _ => self.shortage().is_some(),
+        }
     }
 }
 
@@ -67,6 +78,12 @@ pub(crate) enum ConnectStep {
     Resolving,
     /// Dialling, with the first address and the number of addresses.
     Dialling(SocketAddr, usize),
+    /// Looking up the host name of the proxy.
+    ResolvingProxy,
+    /// Dialling the proxy, with its first address.
+    DiallingProxy(SocketAddr),
+    /// Waiting for the proxy to connect to this address of the receiver.
+    Tunnelling(SocketAddr),
     /// Negotiating TLS with this address.
     Handshaking(SocketAddr),
     /// Connected to a receiver that requested a client certificate and got none.
@@ -74,6 +91,11 @@ pub(crate) enum ConnectStep {
 }
 
 impl ConnectStep {
+    /// Returns whether this host or its proxy is the cause if the step takes too long.
+    pub(crate) fn is_local(self) -> bool {
+        matches!(self, Self::ResolvingProxy | Self::DiallingProxy(_))
+    }
+
     /// Describes the step that was not completed within the deadline.
     pub(crate) fn timeout_text(self, origin: &Origin, deadline: &str) -> String {
         match self {
@@ -82,6 +104,13 @@ impl ConnectStep {
             }
             Self::Resolving => {
                 format!("no answer from the name servers for {} within {deadline}", origin.name)
+            }
+            Self::ResolvingProxy => {
+                format!("no answer from the name servers for the proxy within {deadline}")
+            }
+            Self::DiallingProxy(address) => format!("no connection to the proxy {address} within {deadline}"),
+            Self::Tunnelling(address) => {
+                format!("the proxy opened no connection to {} within {deadline}", peer(origin, address))
             }
             Self::Dialling(first, 1) => format!("no connection to {first} within {deadline}"),
             Self::Dialling(first, all) => {
@@ -113,11 +142,18 @@ pub(crate) struct Connector {
     lookups: Lookups,
     tls: Tls,
     sockets: SocketLimit,
+    proxy: Option<Proxy>,
 }
 
 impl Connector {
-    pub(crate) fn new(guard: EgressGuard, resolver: Resolver, tls: Tls, sockets: SocketLimit) -> Self {
-        Self { guard, lookups: Lookups::new(resolver, sockets.clone()), tls, sockets }
+    pub(crate) fn new(
+        guard: EgressGuard,
+        resolver: Resolver,
+        tls: Tls,
+        sockets: SocketLimit,
+        proxy: Option<Proxy>,
+    ) -> Self {
+        Self { guard, lookups: Lookups::new(resolver, sockets.clone()), tls, sockets, proxy }
     }
 
     /// Connects, and records the progress.
@@ -132,11 +168,13 @@ impl Connector {
         progress.step = ConnectStep::Resolving;
         let addresses = self.permitted(origin, progress).await?;
         if !origin.https {
-            let socket = self.dial(&addresses, progress).await?;
+            let (socket, _) = self.dial(origin, &addresses, progress).await?;
             return Ok(Connection::Http1(http1::Connection::new(MaybeTlsStream::Left(socket))));
         }
         let stream = match self.encrypt(origin, protocols, &addresses, progress).await {
-            Err(Error::Tls { source, .. }) if self.tls.reload_after(&source).await => {
+            Err(Error::Tls { source, .. })
+                if !origin.has_own_roots() && self.tls.reload_after(&source).await =>
+            {
                 self.encrypt(origin, protocols, &addresses, progress).await?
             }
             encrypted => encrypted?,
@@ -155,11 +193,10 @@ impl Connector {
         addresses: &[SocketAddr],
         progress: &mut ConnectProgress,
     ) -> Result<TlsStream<Socket>, Error> {
-        let socket = self.dial(addresses, progress).await?;
-        let address = socket.peer().unwrap_or(addresses[0]);
+        let (socket, address) = self.dial(origin, addresses, progress).await?;
         progress.step = ConnectStep::Handshaking(address);
         let start = Instant::now();
-        let stream = self.tls.connect(&origin.name, protocols, socket).await;
+        let stream = self.tls.connect(&origin.name, protocols, origin.identity.as_ref(), socket).await;
         let (stream, certificate_requested) =
             stream.map_err(|source| Error::Tls { peer: peer(origin, address).into(), source })?;
         progress.timings.tls = Some(start.elapsed());
@@ -169,12 +206,59 @@ impl Connector {
         Ok(stream)
     }
 
-    async fn dial(&self, addresses: &[SocketAddr], progress: &mut ConnectProgress) -> Result<Socket, Error> {
-        progress.step = ConnectStep::Dialling(addresses[0], addresses.len());
+    /// Connects to one of the addresses, through the proxy if there is one. Returns the connection and the address.
+    async fn dial(
+        &self,
+        origin: &Origin,
+        addresses: &[SocketAddr],
+        progress: &mut ConnectProgress,
+    ) -> Result<(Socket, SocketAddr), Error> {
         let start = Instant::now();
-        let socket = dial(addresses, &self.sockets).await?;
+        let dialled = match self.proxy.as_ref().filter(|proxy| proxy.serves(origin)) {
+            // Boxed, because its state would enlarge the future of every connection.
+            Some(proxy) => Box::pin(self.tunnel(proxy, addresses, progress)).await?,
+            None => {
+                progress.step = ConnectStep::Dialling(addresses[0], addresses.len());
+                let socket = dial(addresses, &self.sockets).await?;
+                let address = socket.peer().unwrap_or(addresses[0]);
+                (socket, address)
+            }
+        };
         progress.timings.connect = Some(start.elapsed());
-        Ok(socket)
+        Ok(dialled)
+    }
+
+    /// Lets the proxy connect to the addresses in turn until one answers. The proxy itself is not subject to the egress guard, since the
+    /// operator has configured it.
+    async fn tunnel(
+        &self,
+        proxy: &Proxy,
+        addresses: &[SocketAddr],
+        progress: &mut ConnectProgress,
+    ) -> Result<(Socket, SocketAddr), Error> {
+        progress.step = ConnectStep::ResolvingProxy;
+        let name = || proxy.origin.to_string().into();
+        let unreachable = |source: Error| Error::Proxy { proxy: name(), source: Box::new(source) };
+        let at = self.addresses(&proxy.origin, &mut ConnectProgress::default()).await.map_err(unreachable)?;
+        let at: Vec<_> =
+            interleaved(&at).map(|address| SocketAddr::new(address, proxy.origin.port)).collect();
+        let mut failure = None;
+        for &address in addresses {
+            progress.step = ConnectStep::DiallingProxy(at[0]);
+            let mut socket = dial(&at, &self.sockets).await.map_err(unreachable)?;
+            progress.step = ConnectStep::Tunnelling(address);
+            match proxy.open(&mut socket, address).await {
+                Ok(()) => return Ok((socket, address)),
+                Err(source) => {
+                    let is_of_proxy = source.is_of_proxy();
+                    failure = Some(Error::Tunnel { proxy: name(), address, source });
+                    if is_of_proxy {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(failure.expect("a host has at least one address"))
     }
 
     /// Returns the addresses to dial. A single forbidden address rejects the host: which address is dialled must not
@@ -184,17 +268,24 @@ impl Connector {
         origin: &Origin,
         progress: &mut ConnectProgress,
     ) -> Result<Vec<SocketAddr>, Error> {
-        let start = Instant::now();
-        let addresses: Rc<[IpAddr]> = match origin.address {
-            Some(address) => Rc::new([address]),
-            None => {
-                let found = self.lookups.resolve(&origin.name).await?;
-                progress.timings.resolve = Some(start.elapsed());
-                found
-            }
-        };
+        let addresses = self.addresses(origin, progress).await?;
         addresses.iter().try_for_each(|address| self.guard.check(*address))?;
         Ok(interleaved(&addresses).map(|address| SocketAddr::new(address, origin.port)).collect())
+    }
+
+    /// Returns the addresses of a host, unchecked.
+    async fn addresses(
+        &self,
+        origin: &Origin,
+        progress: &mut ConnectProgress,
+    ) -> Result<Rc<[IpAddr]>, Error> {
+        if let Some(address) = origin.address {
+            return Ok(Rc::new([address]));
+        }
+        let start = Instant::now();
+        let found = self.lookups.resolve(&origin.name).await?;
+        progress.timings.resolve = Some(start.elapsed());
+        Ok(found)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use decnet_core::delivery::{Outcome, Reason};
 
-use crate::connect::Error as ConnectError;
+use crate::connect::{ConnectStep, Error as ConnectError};
+use crate::request::Origin;
 
 /// The failure of an attempt that got no reply.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Fault {
     pub(crate) outcome: Outcome,
     pub(crate) detail: Box<str>,
@@ -14,6 +15,18 @@ pub(crate) struct Fault {
 impl Fault {
     pub(crate) fn new(reason: Reason, detail: impl Into<Box<str>>) -> Self {
         Self { outcome: Outcome::Failed(reason), detail: detail.into() }
+    }
+
+    /// Returns the fault for a step of connecting to `origin` that was not completed within the deadline.
+    pub(crate) fn missed_deadline(step: ConnectStep, origin: &Origin, deadline: &str) -> Self {
+        let outcome = if step.is_local() { Outcome::LocalFault } else { Outcome::Failed(Reason::Timeout) };
+        Self { outcome, detail: step.timeout_text(origin, deadline).into() }
+    }
+
+    /// Returns the fault of a request to the token endpoint at `origin`.
+    pub(crate) fn at(self, origin: &Origin) -> Self {
+        let detail = format!("the token endpoint {origin}: {}", self.detail).into();
+        Self { detail, ..self }
     }
 
     /// Returns the fault for a connection whose receiver requested a client certificate and got none. With TLS 1.3 a
@@ -34,7 +47,10 @@ impl From<ConnectError> for Fault {
             local if local.is_local() => Outcome::LocalFault,
             ConnectError::Resolve(_) => Outcome::Failed(Reason::Resolve),
             ConnectError::Forbidden(_) => Outcome::Failed(Reason::Forbidden),
-            ConnectError::Shortage(_) | ConnectError::Dial { .. } => Outcome::Failed(Reason::Connect),
+            ConnectError::Shortage(_)
+            | ConnectError::Dial { .. }
+            | ConnectError::Proxy { .. }
+            | ConnectError::Tunnel { .. } => Outcome::Failed(Reason::Connect),
             ConnectError::Tls { .. } => Outcome::Failed(Reason::Tls),
             ConnectError::Http2Preface(_) => Outcome::Failed(Reason::Disconnected),
         };

@@ -2,28 +2,35 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use decnet_core::event::Event;
+use decnet_core::limits::{MAX_REPLY_BYTES, MAX_STORED_REPLY_BYTES};
 use decnet_core::redact::{EndpointUrl, Secret};
-use decnet_core::settings::{Headers, Settings, Timeout};
+use decnet_core::settings::{self, Auth, Credentials, PrivateKey, Settings, Timeout};
 use decnet_core::signature::{OldSecret, SigningKey};
 use decnet_core::subscription::Subscription;
 use decnet_core::time::UnixMicros;
 use decnet_core::trace;
 use decnet_runtime::clock::Clock;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use http::uri::InvalidUri;
 use http::{Method, Request, Uri, Version};
-use percent_encoding::percent_decode_str;
+use ring::signature::Ed25519KeyPair;
+
+use crate::destination::Destination;
+use crate::headers::{bearer, fixed_headers, subscription_headers};
+use crate::identity::{CredentialsProblem, Identity};
+use crate::tokens::TokenClient;
 
 const JSON: &str = "application/json";
 const USER_AGENT: &str = concat!("decnet-webhook/", env!("CARGO_PKG_VERSION"));
 
-/// The origin of a URL: scheme, host and port. Connections are shared by origin and never by address, because two hosts
+/// The origin of a URL (scheme, host and port) and the TLS identity. Connections are shared by origin and never by address, because two hosts
 /// with one address may be two different receivers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Origin {
@@ -33,6 +40,10 @@ pub(crate) struct Origin {
     pub(crate) port: u16,
     /// The address, if the host is a literal address.
     pub(crate) address: Option<IpAddr>,
+    /// The client certificate and the trusted roots of the subscription. They are part of the origin, so that no connection is shared
+    /// by subscriptions that differ in them. The proxy is not, since all connections of a sender have the same; neither are headers,
+    /// since each request sends its own.
+    pub(crate) identity: Option<Identity>,
 }
 
 /// The prepared requests of one subscription. Prepare a target once per version of the subscription.
@@ -50,6 +61,15 @@ pub struct Target {
     pub(crate) deadline: Option<Duration>,
     /// The UUID of the subscription, if its requests carry `traceparent`.
     traced: Option<Box<str>>,
+    /// The maximum number of bytes of a reply's body that are kept.
+    pub(crate) max_reply_bytes: usize,
+    method: settings::Method,
+    /// The client for which an access token is requested, if the subscription needs one.
+    pub(crate) token_client: Option<Box<TokenClient>>,
+    /// The key of the asymmetric signature, if there is one.
+    private_key: Option<Arc<Ed25519KeyPair>>,
+    /// The requests that ask whether events are acknowledged, if the destination acknowledges events after its reply.
+    pub(crate) polls: Option<Box<Target>>,
 }
 
 #[derive(Clone)]
@@ -60,13 +80,15 @@ struct Http2 {
     headers: HeaderMap,
 }
 
-/// The time of a request.
+/// The parts of a request that the attempt determines.
 #[derive(Clone, Copy)]
-pub(crate) struct RequestTime<'a> {
+pub(crate) struct RequestContext<'a> {
     /// The wall-clock time at which the attempt started. It is signed, since the receiver compares it with its own clock.
     pub(crate) signed: UnixMicros,
     /// The clock that decides whether a replaced secret still signs, so that a step of the wall clock does not end it early.
     pub(crate) clock: &'a Clock,
+    /// The access token, if the subscription needs one.
+    pub(crate) token: Option<&'a str>,
 }
 
 /// The message to send: one event, or a batch of events.
@@ -77,7 +99,7 @@ pub struct Message<'a> {
     /// The topic on which the event was published.
     pub topic: &'a str,
     /// The content type of `body`, in printable ASCII.
-    pub content_type: &'static str,
+    pub content_type: &'a str,
     /// The bytes that are signed and sent.
     pub body: &'a Bytes,
     /// The number of the delivery among the deliveries of its event, counted from 0.
@@ -105,10 +127,13 @@ pub enum TargetError {
     /// A header of the subscription is not valid. Headers are validated when they are set, so this is an internal error.
     #[error("a header of the subscription is not valid in an HTTP request")]
     Header,
+    /// A certificate or a key of the subscription cannot be used.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsProblem),
 }
 
 impl Target {
-    /// Prepares the requests of a subscription with its settings. Replaced secrets sign as well until they expire.
+    /// Prepares the requests of a subscription with its settings and its destination, if it has a format. Replaced secrets sign as well until they expire.
     ///
     /// # Errors
     /// [`TargetError`] if the URL or a header is not valid in an HTTP request.
@@ -116,14 +141,48 @@ impl Target {
         subscription: &Subscription,
         settings: &Settings,
         old_secrets: &[OldSecret],
+        destination: Option<&Destination>,
     ) -> Result<Self, TargetError> {
         let key = |old: &OldSecret| (SigningKey::new(&old.secret), old.until);
-        Ok(Self {
+        let (url, method) = (&subscription.url, settings.method.unwrap_or_default());
+        let headers = subscription_headers(subscription, settings, destination)?;
+        let credentials = &settings.credentials;
+        let token_client = match &credentials.auth {
+            Some(Auth::OAuth2(oauth)) => Some(Box::new(TokenClient::new(oauth))),
+            _ => None,
+        };
+        let given = url.path_and_query();
+        let path = destination.map_or(given.into(), |destination| destination.format().target(given));
+        let target = Self {
             old_keys: old_secrets.iter().map(key).collect(),
             deadline: settings.timeout.map(Timeout::get),
             traced: settings.trace.then(|| subscription.uuid.clone()),
-            ..Self::with_headers(&subscription.url, &subscription.secret, &settings.headers)?
-        })
+            max_reply_bytes: if destination.is_some() { MAX_REPLY_BYTES } else { MAX_STORED_REPLY_BYTES },
+            token_client,
+            private_key: credentials.private_key.as_ref().map(key_pair),
+            ..Self::prepare(url, &subscription.secret, method, &path, headers)?.with_identity(credentials)?
+        };
+        let Some(destination) = destination else { return Ok(target) };
+        let polls = target.polls(subscription, settings, destination, &path)?.map(Box::new);
+        Ok(Self { polls, ..target })
+    }
+
+    /// Prepares the requests that ask whether events are acknowledged, if the destination acknowledges events after its reply. They have
+    /// the headers and the credentials of the requests with events, whose path and query is `path`.
+    fn polls(
+        &self,
+        subscription: &Subscription,
+        settings: &Settings,
+        destination: &Destination,
+        path: &str,
+    ) -> Result<Option<Self>, TargetError> {
+        let Some(protocol) = destination.acknowledgement() else { return Ok(None) };
+        let mut headers = subscription_headers(subscription, settings, Some(destination))?;
+        headers.remove(CONTENT_ENCODING);
+        let path = (protocol.target)(path, &subscription.uuid);
+        let Subscription { url, secret, .. } = subscription;
+        let polls = Self::prepare(url, secret, settings::Method::Post, &path, headers)?;
+        Ok(Some(Self { head: polls.head, http2: polls.http2, method: polls.method, ..self.clone() }))
     }
 
     /// Prepares requests with default settings. User information in the URL is sent as Basic authentication (RFC 7617) and
@@ -132,19 +191,22 @@ impl Target {
     /// # Errors
     /// [`TargetError`] if the URL is not valid in an HTTP request.
     pub fn new(url: &EndpointUrl, secret: &Secret) -> Result<Self, TargetError> {
-        Self::with_headers(url, secret, &Headers::default())
+        let headers = fixed_headers(url, &Settings::default(), None)?;
+        Self::prepare(url, secret, settings::Method::Post, url.path_and_query(), headers)
     }
 
-    fn with_headers(url: &EndpointUrl, secret: &Secret, own: &Headers) -> Result<Self, TargetError> {
-        let authority = match url.explicit_port() {
-            Some(port) => format!("{}:{port}", url.host_str()),
-            None => url.host_str().into(),
-        };
-        let headers = fixed_headers(url, own)?;
-        let head = http1_head(url, &authority, &headers)?.into();
+    fn prepare(
+        url: &EndpointUrl,
+        secret: &Secret,
+        method: settings::Method,
+        path: &str,
+        headers: HeaderMap,
+    ) -> Result<Self, TargetError> {
+        let authority = authority(url);
+        let head = http1_head(method, path, &authority, &headers)?.into();
         let http2 = match url.is_https() {
             true => {
-                let uri = format!("https://{authority}{}", url.path_and_query()).parse()?;
+                let uri = format!("https://{authority}{path}").parse()?;
                 Some(Box::new(Http2 { uri, headers }))
             }
             false => None,
@@ -157,25 +219,44 @@ impl Target {
             old_keys: Box::default(),
             deadline: None,
             traced: None,
+            max_reply_bytes: MAX_STORED_REPLY_BYTES,
+            method,
+            token_client: None,
+            private_key: None,
+            polls: None,
         })
     }
 
+    /// Sets the client certificate and the trusted roots.
+    fn with_identity(mut self, credentials: &Credentials) -> Result<Self, CredentialsProblem> {
+        self.origin.identity = Identity::new(credentials)?;
+        Ok(self)
+    }
+
     /// Writes the head of an HTTP/1.1 request.
-    pub(crate) fn write_head(&self, message: &Message<'_>, at: RequestTime<'_>, out: &mut Vec<u8>) {
+    pub(crate) fn write_head(&self, message: &Message<'_>, at: RequestContext<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.head);
         self.put_headers(message, at, |name, value| {
             for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
                 out.extend_from_slice(piece);
             }
         });
+        if let Some(token) = at.token {
+            for piece in ["authorization: Bearer ", token, "\r\n"] {
+                out.extend_from_slice(piece.as_bytes());
+            }
+        }
         out.extend_from_slice(b"\r\n");
     }
 
     /// Returns the head of an HTTP/2 request. Its URI contains the authority, instead of a `host` header (RFC 9113 section
     /// 8.3.1).
-    pub(crate) fn http2_request(&self, message: &Message<'_>, at: RequestTime<'_>) -> Request<()> {
+    pub(crate) fn http2_request(&self, message: &Message<'_>, at: RequestContext<'_>) -> Request<()> {
         let mut request = Request::new(());
-        *request.method_mut() = Method::POST;
+        *request.method_mut() = match self.method {
+            settings::Method::Post => Method::POST,
+            settings::Method::Put => Method::PUT,
+        };
         *request.version_mut() = Version::HTTP_2;
         if let Some(http2) = &self.http2 {
             *request.uri_mut() = http2.uri.clone();
@@ -185,14 +266,17 @@ impl Target {
             let value = HeaderValue::from_bytes(value).expect("printable ASCII is a valid header value");
             request.headers_mut().insert(HeaderName::from_static(name), value);
         });
+        if let Some(token) = at.token {
+            request.headers_mut().insert(AUTHORIZATION, bearer(token));
+        }
         request
     }
 
     /// Passes the headers that differ from request to request to `put`, in the order in which they are sent.
-    fn put_headers(
+    pub(crate) fn put_headers(
         &self,
         message: &Message<'_>,
-        at: RequestTime<'_>,
+        at: RequestContext<'_>,
         mut put: impl FnMut(&'static str, &[u8]),
     ) {
         let (id, body, seconds) = (printable(message.id), message.body, at.signed.as_seconds());
@@ -214,13 +298,17 @@ impl Target {
     }
 
     /// Returns the signature with the secret, followed by the signatures with recently replaced secrets (Standard Webhooks 1.0,
-    /// "Signature scheme": a space-separated list of which one must match).
-    fn signatures(&self, message: &Message<'_>, at: RequestTime<'_>) -> String {
+    /// "Signature scheme": a space-separated list of which one must match), and the asymmetric signature if there is a private key.
+    fn signatures(&self, message: &Message<'_>, at: RequestContext<'_>) -> String {
         let (id, body, seconds) = (message.id, message.body, at.signed.as_seconds());
         let mut list = self.key.standard(id, seconds, body);
         for (old, _) in self.old_keys.iter().filter(|(_, until)| *until > at.clock.now()) {
             list.push(' ');
             list.push_str(&old.standard(id, seconds, body));
+        }
+        if let Some(key) = &self.private_key {
+            list.push_str(" v1a,");
+            list.push_str(&asymmetric(key, id, seconds, body));
         }
         list
     }
@@ -233,9 +321,14 @@ impl std::fmt::Debug for Target {
 }
 
 impl Origin {
-    fn of(url: &EndpointUrl) -> Self {
+    pub(crate) fn of(url: &EndpointUrl) -> Self {
         let address = url.host_str().trim_start_matches('[').trim_end_matches(']').parse().ok();
-        Self { https: url.is_https(), name: url.host_str().into(), port: url.port(), address }
+        Self { https: url.is_https(), name: url.host_str().into(), port: url.port(), address, identity: None }
+    }
+
+    /// Returns whether other roots than those of the system are trusted.
+    pub(crate) fn has_own_roots(&self) -> bool {
+        self.identity.as_ref().is_some_and(|identity| identity.roots().is_some())
     }
 }
 
@@ -245,26 +338,23 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// Returns the subscription's own headers, and `authorization` if the URL contains credentials. Only one of the two can
-/// authenticate.
-fn fixed_headers(url: &EndpointUrl, own: &Headers) -> Result<HeaderMap, TargetError> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in own.iter() {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| TargetError::Header)?;
-        let mut value = HeaderValue::from_str(value.expose()).map_err(|_| TargetError::Header)?;
-        value.set_sensitive(true);
-        headers.insert(name, value);
+/// Returns the host and the port of a URL, as in a `host` header.
+pub(crate) fn authority(url: &EndpointUrl) -> String {
+    match url.explicit_port() {
+        Some(port) => format!("{}:{port}", url.host_str()),
+        None => url.host_str().into(),
     }
-    if let Some((user, password)) = url.credentials() {
-        headers.insert(AUTHORIZATION, basic(user, password));
-    }
-    Ok(headers)
 }
 
-fn http1_head(url: &EndpointUrl, authority: &str, headers: &HeaderMap) -> Result<Vec<u8>, TargetError> {
-    let path: Uri = url.path_and_query().parse()?;
+fn http1_head(
+    method: settings::Method,
+    path: &str,
+    authority: &str,
+    headers: &HeaderMap,
+) -> Result<Vec<u8>, TargetError> {
+    let path: Uri = path.parse()?;
     let host = HeaderValue::from_str(authority)?;
-    let mut head = format!("POST {path} HTTP/1.1\r\nhost: ").into_bytes();
+    let mut head = format!("{} {path} HTTP/1.1\r\nhost: ", method.as_str()).into_bytes();
     head.extend_from_slice(host.as_bytes());
     head.extend_from_slice(b"\r\n");
     for (name, value) in headers {
@@ -275,14 +365,14 @@ fn http1_head(url: &EndpointUrl, authority: &str, headers: &HeaderMap) -> Result
     Ok(head)
 }
 
-fn basic(user: &str, password: &str) -> HeaderValue {
-    let mut pair: Vec<u8> = percent_decode_str(user).collect();
-    pair.push(b':');
-    pair.extend(percent_decode_str(password));
-    let text = format!("Basic {}", STANDARD.encode(pair));
-    let mut value = HeaderValue::try_from(text).expect("base64 is printable");
-    value.set_sensitive(true);
-    value
+fn key_pair(key: &PrivateKey) -> Arc<Ed25519KeyPair> {
+    Arc::new(Ed25519KeyPair::from_seed_unchecked(&key.seed()).expect("every seed of this length is a key"))
+}
+
+/// Returns the asymmetric signature in base64. As the symmetric one, it signs `id.timestamp.body`.
+fn asymmetric(key: &Ed25519KeyPair, id: &str, timestamp: i64, body: &[u8]) -> String {
+    let content = [id.as_bytes(), timestamp.to_string().as_bytes(), body].join(&b'.');
+    STANDARD.encode(key.sign(&content))
 }
 
 /// Returns a text as a header value: every byte that is not printable ASCII becomes `?`.
@@ -309,7 +399,7 @@ mod tests {
         let message = Message::from(&event);
         let mut head = Vec::new();
         let clock = Clock::default();
-        let at = RequestTime { signed: UnixMicros(0), clock: &clock };
+        let at = RequestContext { signed: UnixMicros(0), clock: &clock, token: None };
         target.write_head(&message, at, &mut head);
         let head = String::from_utf8(head).unwrap();
         let mut lines: Vec<&str> = head.strip_suffix("\r\n\r\n").unwrap().split("\r\n").collect();
@@ -333,6 +423,18 @@ mod tests {
     fn debug_output_contains_neither_credentials_nor_query() {
         let text = format!("{:?}", target("https://user:hunter2@example.org/in?token=abc"));
         assert_eq!(text, "Target(https://example.org:443)");
+    }
+
+    /// The example of the Standard Webhooks specification, whose inputs are those of the test in the Svix server.
+    #[test]
+    fn asymmetric_signature_matches_the_published_example() {
+        let seed = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbc=";
+        let key = key_pair(&PrivateKey::new(Secret::new(seed)).unwrap());
+        let (id, at, body) = ("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
+        assert_eq!(
+            asymmetric(&key, id, at, body),
+            "hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg=="
+        );
     }
 
     #[test]

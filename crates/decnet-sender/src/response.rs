@@ -2,7 +2,6 @@
 
 use bytes::{Bytes, BytesMut};
 use decnet_core::delivery::{Outcome, retry_after};
-use decnet_core::limits::MAX_STORED_REPLY_BYTES;
 use decnet_core::redact::EndpointUrl;
 use decnet_core::time::UnixMicros;
 use http::StatusCode;
@@ -20,6 +19,26 @@ pub(crate) enum BodyEnd {
     Lost,
     /// The deadline passed first.
     TimedOut,
+}
+
+/// The headers by which a receiver says that it accepts no further request for a while
+/// (<https://docs.discord.com/developers/topics/rate-limits>).
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct RateLimit {
+    /// Whether no request is left.
+    pub(crate) is_exhausted: bool,
+    /// The seconds until requests are accepted again.
+    pub(crate) reset_after: Option<Box<str>>,
+}
+
+impl RateLimit {
+    pub(crate) const REMAINING: &str = "x-ratelimit-remaining";
+    pub(crate) const RESET_AFTER: &str = "x-ratelimit-reset-after";
+
+    /// Returns the wait, if no request is left.
+    pub(crate) fn wait(self) -> Option<Box<str>> {
+        self.reset_after.filter(|_| self.is_exhausted)
+    }
 }
 
 /// The status and the relevant headers of a reply.
@@ -54,18 +73,25 @@ fn redirect_target(location: &str) -> String {
     }
 }
 
-/// The first [`MAX_STORED_REPLY_BYTES`] of a body, copied so that a few kept bytes do not retain a connection's whole buffer.
-#[derive(Default)]
-pub(crate) struct ReplyPrefix(BytesMut);
+/// The beginning of a body, copied so that a few kept bytes do not retain a connection's whole buffer.
+pub(crate) struct ReplyPrefix {
+    bytes: BytesMut,
+    max_bytes: usize,
+}
 
 impl ReplyPrefix {
+    /// Creates an empty prefix of at most `max_bytes` bytes.
+    pub(crate) fn new(max_bytes: usize) -> Self {
+        Self { bytes: BytesMut::new(), max_bytes }
+    }
+
     pub(crate) fn add(&mut self, data: &[u8]) {
-        let left = MAX_STORED_REPLY_BYTES - self.0.len();
-        self.0.extend_from_slice(&data[..data.len().min(left)]);
+        let left = self.max_bytes - self.bytes.len();
+        self.bytes.extend_from_slice(&data[..data.len().min(left)]);
     }
 
     pub(crate) fn into_bytes(self) -> Bytes {
-        self.0.freeze()
+        self.bytes.freeze()
     }
 }
 
@@ -85,6 +111,11 @@ pub(crate) fn detail(outcome: &Outcome, end: BodyEnd, redirect: Option<&str>) ->
     let wait = retry_after.filter(|wait| matches!(status, 429 | 503) && !wait.is_zero());
     let wait = wait.map_or_else(String::new, |wait| format!("; asks to wait {} s", wait.as_secs()));
     Some(format!("HTTP {}{wait}{note}", status_text(status)).into())
+}
+
+/// Returns whether a status is 2xx.
+pub(crate) fn is_success(status: u16) -> bool {
+    (200..=299).contains(&status)
 }
 
 /// Formats a status with its standard reason phrase, if it has one.

@@ -20,6 +20,8 @@ const MAX_NAMES: usize = 5;
 const MAX_NAME_CHARS: usize = 80;
 
 const CLIENT_CERTIFICATE: &str = "the receiver requires a client certificate, and decnet has none to present";
+const CLIENT_CERTIFICATE_REJECTED: &str =
+    "the receiver does not accept the client certificate, or requires one";
 
 /// Describes an error of a read, a write or a `connect`.
 pub(crate) fn io(error: &io::Error) -> Text {
@@ -99,12 +101,14 @@ pub(crate) fn tls(error: &rustls::Error) -> Text {
 /// Describes an alert that the receiver sent (RFC 8446 section 6.2).
 fn alert(alert: Alert) -> Text {
     let text = match alert {
-        // These alerts concern the client's certificate.
-        Alert::CertificateRequired
-        | Alert::BadCertificate
+        Alert::CertificateRequired | Alert::NoCertificate => CLIENT_CERTIFICATE,
+        // These alerts concern the client's certificate, which may be empty.
+        Alert::BadCertificate
         | Alert::UnsupportedCertificate
+        | Alert::CertificateRevoked
+        | Alert::CertificateExpired
         | Alert::CertificateUnknown
-        | Alert::NoCertificate => CLIENT_CERTIFICATE,
+        | Alert::UnknownCA => CLIENT_CERTIFICATE_REJECTED,
         Alert::HandshakeFailure | Alert::ProtocolVersion | Alert::InsufficientSecurity => {
             "the receiver accepts none of decnet's TLS versions (1.2 and 1.3) and ciphers"
         }
@@ -139,7 +143,14 @@ fn alert_name(alert: Alert) -> String {
 pub(crate) fn alert_after_certificate_request(error: &rustls::Error) -> Option<Text> {
     let concerns_certificate = matches!(
         error,
-        rustls::Error::AlertReceived(Alert::HandshakeFailure | Alert::AccessDenied | Alert::UnknownCA)
+        rustls::Error::AlertReceived(
+            Alert::HandshakeFailure
+                | Alert::AccessDenied
+                | Alert::UnknownCA
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateUnknown
+        )
     );
     concerns_certificate.then(|| CLIENT_CERTIFICATE.into())
 }
@@ -166,7 +177,7 @@ fn certificate(problem: &CertificateError) -> Text {
         Problem::NotValidYet => "the certificate is not valid yet",
         Problem::NotValidForName => "the certificate is for another host name",
         Problem::UnknownIssuer => {
-            "the certificate's issuer is unknown; add its root certificate to this system's trusted roots"
+            "the certificate's issuer is unknown; add its root certificate to this system's trusted roots, or to --trust-roots"
         }
         Problem::Revoked => "the certificate is revoked",
         Problem::InvalidPurpose | Problem::InvalidPurposeContext { .. } => {
@@ -239,7 +250,15 @@ pub(crate) fn is_alert(error: &h2::Error) -> bool {
 
 fn http2_io(error: &io::Error) -> Text {
     match error.to_string().strip_prefix(ALERT_PREFIX) {
-        Some("CertificateRequired" | "BadCertificate" | "CertificateUnknown") => CLIENT_CERTIFICATE.into(),
+        Some("CertificateRequired") => CLIENT_CERTIFICATE.into(),
+        Some(
+            "BadCertificate"
+            | "UnsupportedCertificate"
+            | "CertificateRevoked"
+            | "CertificateExpired"
+            | "CertificateUnknown"
+            | "UnknownCA",
+        ) => CLIENT_CERTIFICATE_REJECTED.into(),
         Some(_) => "the receiver refused the connection (TLS alert)".into(),
         None => io(error),
     }

@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::identity::Identity;
 use crate::sockets::{Shortage, Socket};
 use crate::texts;
 use crate::verifier::{UntrustedCa, Verifier};
@@ -117,15 +118,20 @@ impl Tls {
         Self { source, extra_roots, interval, loaded, loading, client_certificate }
     }
 
-    /// Encrypts a connection. Returns the connection, and whether the receiver requested a client certificate (none is sent).
+    /// Encrypts a connection with the identity of the subscription, if it has one. Returns the connection, and whether the receiver
+    /// requested a client certificate and got none.
     pub(crate) async fn connect(
         &self,
         host: &str,
         protocols: Protocols,
+        identity: Option<&Identity>,
         socket: Socket,
     ) -> Result<(TlsStream<Socket>, bool), Error> {
         let name = ServerName::try_from(host.trim_start_matches('[').trim_end_matches(']'))?.to_owned();
-        let connector = self.connector().await?;
+        let connector = match identity {
+            Some(identity) => self.connector_of(identity).await?,
+            None => self.loaded().await?.connector,
+        };
         let mut handshake = pin!(async {
             match protocols {
                 Protocols::Both => connector.connect(name, socket).await,
@@ -171,19 +177,32 @@ impl Tls {
         false
     }
 
-    async fn connector(&self) -> Result<TlsConnector, Error> {
-        let loaded = || self.loaded.borrow().as_ref().map(|loaded| loaded.connector.clone());
-        if let Some(connector) = loaded() {
-            return Ok(connector);
+    /// Returns the roots of the system, and the connector that trusts them.
+    async fn loaded(&self) -> Result<LoadedRoots, Error> {
+        let loaded = || self.loaded.borrow().clone();
+        if let Some(loaded) = loaded() {
+            return Ok(loaded);
         }
         let _turn = self.loading.lock().await;
-        if let Some(connector) = loaded() {
-            return Ok(connector);
+        if let Some(loaded) = loaded() {
+            return Ok(loaded);
         }
         let loaded = self.load().await?;
-        let connector = loaded.connector.clone();
-        self.loaded.replace(Some(loaded));
-        Ok(connector)
+        self.loaded.replace(Some(loaded.clone()));
+        Ok(loaded)
+    }
+
+    /// Returns the connector with the client certificate and the roots of an identity.
+    async fn connector_of(&self, identity: &Identity) -> Result<TlsConnector, Error> {
+        let roots = match identity.roots() {
+            Some(roots) => Arc::clone(roots),
+            None => self.loaded().await?.roots,
+        };
+        identity.connector(&roots, || {
+            let certificate = identity.certificate();
+            let resolver = certificate.unwrap_or_else(|| Arc::clone(&self.client_certificate) as _);
+            Ok(TlsConnector::from(Arc::new(config(&roots, Vec::new(), resolver)?)))
+        })
     }
 
     /// Loads the roots on a blocking thread, since loading reads files and parses certificates.
@@ -214,7 +233,7 @@ pub(crate) fn negotiated_http2(stream: &TlsStream<Socket>) -> bool {
 fn config(
     roots: &Arc<[CertificateDer<'static>]>,
     errors: Vec<rustls_native_certs::Error>,
-    client_certificate: Arc<NoClientCertificate>,
+    client_certificate: Arc<dyn ResolvesClientCert>,
 ) -> Result<ClientConfig, Error> {
     let mut store = RootCertStore::empty();
     let (usable, _) = store.add_parsable_certificates(roots.iter().cloned());

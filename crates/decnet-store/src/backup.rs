@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::catalog::encryption_census;
 use crate::sql;
 
 /// Maximum wait for another process's lock.
@@ -87,6 +88,16 @@ pub fn verify(copy: &Path) -> Result<(), Error> {
         Ok(found) => Err(Error::Damaged { path: copy.into(), found }),
         Err(error) => Err(Error::Damaged { path: copy.into(), found: error.to_string() }),
     }
+}
+
+/// Returns the ids of the keys that have encrypted secrets of a copied catalog.
+///
+/// # Errors
+/// The copy cannot be read.
+pub fn encryption_keys(copy: &Path) -> Result<Vec<String>, Error> {
+    let census = open(copy).and_then(|conn| encryption_census(&conn));
+    let census = census.map_err(|source| Error::Sqlite { path: copy.into(), source })?;
+    Ok(census.by_key.into_keys().collect())
 }
 
 /// Sets the WAL mode in the header of a copy (<https://www.sqlite.org/fileformat2.html>). `VACUUM INTO` writes SQLite's default

@@ -117,6 +117,11 @@ fn events(stats: &Stats) -> Vec<Family> {
             stats.duplicates.get(),
         ),
         counter("events_unrouted", "Events that match no subscription", stats.unrouted.get()),
+        counter(
+            "excluded",
+            "Deliveries excluded by a minimum severity or a filter; their patterns had matched",
+            stats.excluded.get(),
+        ),
         counter("events_malformed", "Messages on the bus that are not valid events", stats.malformed.get()),
         counter("deliveries_delivered", "Deliveries that a receiver accepted", stats.delivered.get()),
         counter(
@@ -125,6 +130,7 @@ fn events(stats: &Stats) -> Vec<Family> {
             stats.retried.get(),
         ),
         counter("deliveries_dead", "Deliveries that became dead, including expired ones", stats.dead.get()),
+        dead_by_reason(stats),
         counter(
             "deliveries_expired",
             "Deliveries that waited longer than retention allows",
@@ -137,6 +143,16 @@ fn events(stats: &Stats) -> Vec<Family> {
             stats.times.delivery.read(),
         ),
     ]
+}
+
+/// Returns the dead deliveries by reason. The worker does not count those of deleted subscriptions and of erased events.
+fn dead_by_reason(stats: &Stats) -> Family {
+    let reasons =
+        Reason::ALL.into_iter().filter(|reason| !matches!(reason, Reason::Deleted | Reason::Erased));
+    let family = Family::counter("deliveries_dead_by_reason", "Deliveries that became dead, by reason");
+    reasons.fold(family, |family, reason| {
+        family.with(&[("reason", reason.as_str())], number(stats.dead_by_reason(reason).get()))
+    })
 }
 
 fn attempts(stats: &Stats) -> Vec<Family> {
@@ -176,6 +192,7 @@ fn subscriptions(stats: &Stats, clock: &Clock) -> Vec<Family> {
     let delivered = "Deliveries that the subscription's receiver accepted";
     let failed = "Failed attempts of the subscription";
     let dead = "Deliveries of the subscription that became dead since the start of the worker";
+    let excluded = "Events that match the subscription's patterns and were excluded by its minimum severity or its filter";
     let in_flight = "Requests in flight to the receiver";
     let undelivered = "Undelivered deliveries of the subscription: pending, parked while it is paused or tripped, or dead and kept";
     let state = "Number of subscriptions of this name in this state: 1 or 0; can be greater for (others)";
@@ -191,6 +208,7 @@ fn subscriptions(stats: &Stats, clock: &Clock) -> Vec<Family> {
             number(metrics.failed_attempts.get())
         }),
         each(counter("subscription_dead", dead), &rows, |metrics| number(metrics.dead_lettered.get())),
+        each(counter("subscription_excluded", excluded), &rows, |metrics| number(metrics.excluded.get())),
         each(Family::gauge("requests_in_flight", in_flight), &rows, |metrics| {
             number(metrics.in_flight.get())
         }),

@@ -103,6 +103,9 @@ pub struct Totals {
     pub duplicates: u64,
     /// Events that match no subscription.
     pub unrouted: u64,
+    /// Deliveries excluded by a minimum severity or a filter.
+    #[serde(default)]
+    pub excluded: u64,
     /// Messages on the bus that are not valid events.
     pub malformed: u64,
     /// Deliveries that a receiver accepted.
@@ -136,6 +139,9 @@ pub struct Subscription {
     pub delivered: u64,
     /// Failed attempts since the worker's start.
     pub failed_attempts: u64,
+    /// Events since the worker's start that its minimum severity or its filter excluded.
+    #[serde(default)]
+    pub excluded: u64,
     /// Requests in flight.
     pub in_flight: u64,
     /// Deliveries that wait for an attempt or a retry.
@@ -148,6 +154,9 @@ pub struct Subscription {
     pub oldest_seconds: Option<f64>,
     /// The last error, if there was one.
     pub last_error: Option<LastError>,
+    /// The reason why the filter, the format or the template cannot be used, if it cannot: deliveries wait.
+    #[serde(default)]
+    pub hold: Option<String>,
     /// The remaining seconds for which the receiver asked for no requests (`Retry-After`), if it did.
     #[serde(default)]
     pub deferred_seconds: Option<f64>,
@@ -225,6 +234,7 @@ impl Totals {
             admitted: stats.admitted.get(),
             duplicates: stats.duplicates.get(),
             unrouted: stats.unrouted.get(),
+            excluded: stats.excluded.get(),
             malformed: stats.malformed.get(),
             delivered: stats.delivered.get(),
             dead: stats.dead.get(),
@@ -248,6 +258,7 @@ impl Subscription {
             state: state.map_or("", SubscriptionState::as_str).into(),
             delivered: metrics.delivered.get(),
             failed_attempts: metrics.failed_attempts.get(),
+            excluded: metrics.excluded.get(),
             in_flight: metrics.in_flight.get(),
             pending: metrics.pending.get(),
             parked: metrics.parked.get(),
@@ -257,6 +268,7 @@ impl Subscription {
                 error: error.into(),
                 seconds_ago: clock.uptime().since(at).as_secs_f64(),
             }),
+            hold: labels.hold.map(Into::into),
             deferred_seconds: labels
                 .deferred_until
                 .map(|until| until.since(clock.uptime()).as_secs_f64())

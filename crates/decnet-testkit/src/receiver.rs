@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::frames::{self, Peer};
 use crate::record::{Record, Request};
 use crate::script::Script;
-use crate::tls::{Settings, Tls};
+use crate::tls::{ClientCertificate, Settings, Tls};
 use crate::{http1, http2};
 
 /// A server on loopback. Dropping it stops the server and closes its connections.
@@ -22,6 +22,7 @@ use crate::{http1, http2};
 pub struct Receiver {
     address: SocketAddr,
     root: Option<Vec<u8>>,
+    root_pem: Option<String>,
     record: Arc<Record>,
     hang_up: watch::Sender<()>,
     stop: CancellationToken,
@@ -84,6 +85,11 @@ impl Receiver {
     /// Returns the certificate (DER) that a client must trust, or `None` without TLS.
     pub fn root_certificate(&self) -> Option<&[u8]> {
         self.root.as_deref()
+    }
+
+    /// Returns the certificate that a client must trust, as PEM text; `None` without TLS.
+    pub fn root_certificate_pem(&self) -> Option<&str> {
+        self.root_pem.as_deref()
     }
 
     /// Follows another script from the next request on.
@@ -210,6 +216,13 @@ impl Builder {
         self
     }
 
+    /// Rejects clients that do not present one of these certificates.
+    pub fn requires_one_of(mut self, clients: &[&ClientCertificate]) -> Self {
+        self.tls.requires_client_certificate = true;
+        self.tls.clients = clients.iter().map(|client| client.der.clone()).collect();
+        self
+    }
+
     /// Uses TLS 1.2 only.
     pub fn tls12_only(mut self) -> Self {
         self.tls.only_tls12 = true;
@@ -247,6 +260,7 @@ impl Builder {
         record.set_script(self.script);
         let (hang_up, stop) = (watch::Sender::new(()), CancellationToken::new());
         let root = tls.as_ref().map(|tls| tls.root.to_vec());
+        let root_pem = tls.as_ref().map(|tls| tls.pem.clone());
         let server = Server {
             tls,
             peer: self.peer,
@@ -257,7 +271,7 @@ impl Builder {
         let stopped = stop.clone();
         let thread = std::thread::Builder::new().name("receiver".into());
         let thread = thread.spawn(move || server.run(listener, &stopped)).expect("a thread to serve on");
-        Receiver { address, root, record, hang_up, stop, thread: Some(thread) }
+        Receiver { address, root, root_pem, record, hang_up, stop, thread: Some(thread) }
     }
 }
 

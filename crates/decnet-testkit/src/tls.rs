@@ -1,4 +1,4 @@
-//! A receiver's self-signed certificate.
+//! Self-signed certificates of receivers and of their clients.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) is_ca: bool,
     /// Whether clients must present a certificate.
     pub(crate) requires_client_certificate: bool,
+    /// The certificates that are accepted from clients.
+    pub(crate) clients: Vec<CertificateDer<'static>>,
     /// Whether to use TLS 1.2 only, instead of 1.2 and 1.3.
     pub(crate) only_tls12: bool,
 }
@@ -35,7 +37,28 @@ pub(crate) struct Tls {
     /// The certificate that a client must trust.
     pub(crate) root: CertificateDer<'static>,
     /// The certificate in PEM format.
-    pem: String,
+    pub(crate) pem: String,
+}
+
+/// The certificate of a client with its key, in PEM format.
+#[derive(Debug, Clone)]
+pub struct ClientCertificate {
+    /// The self-signed certificate.
+    pub certificate: String,
+    /// The private key (PKCS #8).
+    pub key: String,
+    pub(crate) der: CertificateDer<'static>,
+}
+
+impl ClientCertificate {
+    /// Creates a certificate.
+    #[must_use]
+    pub fn generate() -> Self {
+        let key = KeyPair::generate().expect("the system has randomness");
+        let settings = Settings { names: vec!["client.example".into()], ..Settings::default() };
+        let certificate = params(&settings).self_signed(&key).expect("a fresh key signs");
+        Self { certificate: certificate.pem(), key: key.serialize_pem(), der: certificate.der().clone() }
+    }
 }
 
 /// Returns an acceptor with a new certificate for these names, and the certificate (PEM) that a client must trust.
@@ -57,7 +80,7 @@ impl Tls {
             if settings.only_tls12 { &[&version::TLS12][..] } else { &[&version::TLS13, &version::TLS12] };
         let builder = builder.with_protocol_versions(versions).expect("ring has these versions");
         let clients = if settings.requires_client_certificate {
-            require_certificate(&root)
+            require_certificate(&root, &settings.clients)
         } else {
             WebPkiClientVerifier::no_client_auth()
         };
@@ -87,10 +110,15 @@ fn params(settings: &Settings) -> CertificateParams {
     params
 }
 
-/// Creates a verifier that requires a client certificate signed by `root`; no client has one.
-fn require_certificate(root: &CertificateDer<'static>) -> Arc<dyn ClientCertVerifier> {
+/// Creates a verifier that requires one of the clients' certificates; without any it requires one that no client has.
+fn require_certificate(
+    root: &CertificateDer<'static>,
+    clients: &[CertificateDer<'static>],
+) -> Arc<dyn ClientCertVerifier> {
     let mut roots = RootCertStore::empty();
-    roots.add(root.clone()).expect("a certificate of ours can be a root");
+    for certificate in if clients.is_empty() { std::slice::from_ref(root) } else { clients } {
+        roots.add(certificate.clone()).expect("a certificate of ours can be a root");
+    }
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider()));
     builder.build().expect("there is a root")
 }

@@ -84,6 +84,7 @@ async fn dispatch(command: Command, found: Found, context: &Context) -> anyhow::
         Command::Delivery(command) => commands::delivery::run(command, context).await,
         Command::Status(args) => commands::status::run(args, context).await,
         Command::Token(command) => commands::token::run(command, context),
+        Command::Key(command) => commands::key::run(command, context),
         Command::Explain(args) => commands::explain::run(&args, context),
         Command::Clock(args) => commands::clock::run(&args, context),
         Command::Erase(args) => commands::erase::run(args, context).await,

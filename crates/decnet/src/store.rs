@@ -19,7 +19,7 @@ pub(crate) fn open_or_create(config: &Config) -> anyhow::Result<Catalog> {
     if is_inside {
         create_data_dir(&config.data_dir)?;
     }
-    let catalog = Catalog::open(path, Create::IfMissing)?;
+    let catalog = Catalog::open(path, Create::IfMissing)?.with_keys(config.keys.clone());
     if !existed && !is_inside {
         let path = path.display();
         tracing::warn!(%path, "DECNET_DB_URL names a file that did not exist; created an empty catalog there");
@@ -32,7 +32,7 @@ pub(crate) fn open_or_create(config: &Config) -> anyhow::Result<Catalog> {
 /// # Errors
 /// The catalog does not exist or cannot be opened.
 pub(crate) fn open_existing(config: &Config) -> anyhow::Result<Catalog> {
-    Ok(Catalog::open(config.database.path()?, Create::Never)?)
+    Ok(Catalog::open(config.database.path()?, Create::Never)?.with_keys(config.keys.clone()))
 }
 
 /// Opens the catalog if it exists, and returns what `read` reads from it; otherwise `None`.
@@ -44,7 +44,7 @@ pub(crate) fn read_if_exists<T>(
     read: impl FnOnce(&Catalog) -> Result<T, catalog::Error>,
 ) -> anyhow::Result<Option<T>> {
     match Catalog::open(config.database.path()?, Create::Never) {
-        Ok(catalog) => Ok(Some(read(&catalog)?)),
+        Ok(catalog) => Ok(Some(read(&catalog.with_keys(config.keys.clone()))?)),
         Err(catalog::Error::Missing { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }

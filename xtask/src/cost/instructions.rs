@@ -9,11 +9,10 @@ use anyhow::{Context as _, Result, ensure};
 use super::{Counted, Figure};
 use crate::build::Built;
 
-/// Steps of the `instructions` program, and the names of their figures.
-const STEPS: [(&str, &str); 3] =
-    [("route", "topic.instructions"), ("decode", "frame.instructions"), ("event", "event.instructions")];
-/// The build of that program, optimised.
-const BUILD: &str = "build --locked --quiet --profile cost --package decnet-bus --example instructions";
+/// The steps of the program. The name of each figure is that of its step with `.instructions`.
+const STEPS: [&str; 6] = ["topic", "frame", "event", "filter.first", "filter.next", "format"];
+/// The build of the program, optimised.
+const BUILD: &str = "build --locked --quiet --profile cost --package instructions";
 const FEW: u32 = 1000;
 const MANY: u32 = 11_000;
 
@@ -22,10 +21,10 @@ pub(super) fn count() -> Result<Counted> {
         return Ok(Counted::Skipped("instructions: valgrind is not installed".into()));
     }
     let built = Built::by(BUILD)?;
-    let program = built.executable("example", "instructions")?;
-    let figures = STEPS.iter().map(|(step, name)| {
+    let program = built.executable("bin", "instructions")?;
+    let figures = STEPS.iter().map(|step| {
         let more = collected(&program, step, MANY)? - collected(&program, step, FEW)?;
-        Ok(Figure::new(*name, more / f64::from(MANY - FEW)))
+        Ok(Figure::new(format!("{step}.instructions"), more / f64::from(MANY - FEW)))
     });
     Ok(Counted::Figures(figures.collect::<Result<_>>()?))
 }

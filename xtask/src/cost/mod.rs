@@ -29,7 +29,7 @@ Examples:
 /// Number of counts before ceilings are lowered; the largest value decides.
 const ROUNDS_TO_TIGHTEN: usize = 5;
 
-/// Count allocations and system calls of a delivery, and instructions of a topic, a frame and an event
+/// Count allocations and system calls of a delivery, and instructions of a topic, a frame, an event, a filter and a format
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {

@@ -15,7 +15,13 @@ impl From<catalog::Error> for Problem {
             catalog::Error::Ambiguous { .. } => {
                 Self::new(StatusCode::CONFLICT, "more than one subscription has this name; use its UUID")
             }
+            catalog::Error::Invalid(InvalidSubscription::Encrypted { .. }) => {
+                Self::new(StatusCode::CONFLICT, error.to_string())
+            }
             catalog::Error::Invalid(_) => Self::invalid(error.to_string()),
+            catalog::Error::KeyFile(_) | catalog::Error::NoKeyFile => {
+                Self::unavailable_because("secrets cannot be stored now", &error)
+            }
             catalog::Error::NotFound { .. } => Self::not_found("subscription not found"),
             catalog::Error::Busy { .. } | catalog::Error::Full { .. } | catalog::Error::ReadOnly { .. } => {
                 Self::unavailable_because("the catalog cannot be written now", &error)

@@ -1,9 +1,10 @@
-//! Operations on receivers that only the dispatcher can perform: checking a URL and sending a test event.
+//! Operations on receivers that only the dispatcher can perform: checking a URL and credentials, and sending a test event.
 
 use std::sync::Arc;
 
 use axum::Json;
 use decnet_core::redact::EndpointUrl;
+use decnet_core::settings::Credentials;
 use decnet_store::catalog::{Row, StoredSubscription};
 
 use crate::auth::Principal;
@@ -21,6 +22,15 @@ pub(super) async fn test(
         Some(stored) => state.outbound.test(Box::new(stored), Arc::clone(&requester.name)).await,
         None => Tested { delivered: false, status_code: None, error: row.problem },
     })
+}
+
+/// Checks whether credentials can be used.
+///
+/// # Errors
+/// A certificate or a key cannot be used.
+pub(super) fn check_credentials(state: &Shared, credentials: &Credentials) -> Result<(), Problem> {
+    let checked = state.outbound.check_credentials(credentials);
+    checked.map_err(|refused| Problem::invalid(format!("settings: {refused}")))
 }
 
 /// Checks a URL with the egress guard.

@@ -2,6 +2,7 @@
 
 mod bench;
 mod burst;
+mod destination;
 mod isolation;
 mod latency;
 mod linear;
@@ -91,6 +92,7 @@ async fn measure(bench: &mut Bench, row: u8) -> Result<Measured> {
         12 => restart::measure(bench).await,
         13 => linear::measure(bench).await,
         14 => tls::measure(bench).await,
+        15 => destination::measure(bench).await,
         _ => anyhow::bail!("no row has the number {row}"),
     }
 }

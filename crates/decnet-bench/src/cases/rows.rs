@@ -20,7 +20,7 @@ const fn row(number: u8, name: &'static str, title: &'static str) -> Row {
 }
 
 /// All rows in table order.
-pub(crate) const ROWS: [Row; 14] = [
+pub(crate) const ROWS: [Row; 15] = [
     row(1, "fan-out-1", "one subscription"),
     row(2, "fan-out-10", "ten subscriptions per event"),
     row(3, "cpu", "CPU per delivery"),
@@ -35,6 +35,7 @@ pub(crate) const ROWS: [Row; 14] = [
     row(12, "restart", "restart with a backlog"),
     row(13, "linear", "throughput after many settled deliveries"),
     row(14, "tls", "TLS"),
+    row(15, "destination", "a filter and a format"),
 ];
 
 #[cfg(test)]

@@ -99,6 +99,7 @@ impl Unit {
             Self::PerSecond => format!("{}/s", thousands(figure)),
             Self::Count => thousands(figure),
             Self::Micros if figure >= 1e6 => format!("{:.2} s", figure / 1e6),
+            Self::Micros if figure < 100.0 => format!("{figure:.2} µs"),
             Self::Micros => format!("{:.2} ms", figure / 1e3),
             Self::Bytes if figure >= 1e6 => format!("{:.1} MiB", figure / 1024.0 / 1024.0),
             Self::Bytes => format!("{:.2} KiB", figure / 1024.0),
@@ -131,6 +132,7 @@ mod tests {
     #[test]
     fn figures_are_formatted_with_their_unit() {
         assert_eq!(Unit::PerSecond.format(1_234_567.4), "1,234,567/s");
+        assert_eq!(Unit::Micros.format(1.5), "1.50 µs");
         assert_eq!(Unit::Micros.format(1509.0), "1.51 ms");
         assert_eq!(Unit::Micros.format(2_500_000.0), "2.50 s");
         assert_eq!(Unit::Bytes.format(31_457_280.0), "30.0 MiB");

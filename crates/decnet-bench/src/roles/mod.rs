@@ -1,6 +1,7 @@
 //! The parts that run in processes of their own, so that their CPU time and memory are measured separately.
 
 pub(crate) mod bare_sender;
+pub(crate) mod destination;
 pub(crate) mod receiver;
 pub(crate) mod router;
 mod tls;
@@ -27,6 +28,7 @@ pub(crate) enum Role {
     Receiver(receiver::Options),
     BareSender(bare_sender::Options),
     Router(router::Options),
+    Destination(destination::Options),
 }
 
 /// Prints a result to stdout as one line of JSON.
@@ -51,6 +53,7 @@ impl Role {
             Self::Receiver(options) => receiver::run(options).await,
             Self::BareSender(options) => print(&bare_sender::run(&options).await?),
             Self::Router(options) => print(&router::run(&options)?),
+            Self::Destination(options) => print(&destination::run(&options)?),
         }
     }
 
@@ -60,6 +63,7 @@ impl Role {
             Self::Receiver(_) => "receiver",
             Self::BareSender(_) => "bare-sender",
             Self::Router(_) => "router",
+            Self::Destination(_) => "destination",
         };
         let mut command = Command::new(std::env::current_exe()?);
         Process::start(name, command.args(["role", &serde_json::to_string(self)?]), directory)

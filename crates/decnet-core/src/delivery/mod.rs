@@ -1,6 +1,7 @@
 //! The life of a delivery: the outcome of an attempt, the verdict on it, and the state that follows.
 
 mod outcome;
+mod rendering;
 mod schedule;
 mod state;
 mod status;
@@ -8,6 +9,7 @@ mod timings;
 mod verdict;
 
 pub use outcome::{Outcome, ParseReasonError, Reason, retry_after};
+pub use rendering::{Rendered, Rendering};
 pub use schedule::{RetrySchedule, ScheduleError};
 pub use state::{State, advance, counts_as_failed};
 pub use status::{DeliveryStatus, ParseDeliveryStatusError};

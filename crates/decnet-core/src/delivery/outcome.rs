@@ -18,7 +18,7 @@ pub enum Outcome {
     /// No valid HTTP reply came before the deadline.
     Failed(Reason),
     /// Nothing was sent because this host lacked something that a connection needs: a file descriptor, a local port,
-    /// memory, or trusted root certificates.
+    /// memory, trusted root certificates, or its proxy.
     LocalFault,
 }
 
@@ -73,11 +73,18 @@ pub enum Reason {
     Deleted,
     /// The event was erased before it was delivered.
     Erased,
+    /// The subscription's filter could not be evaluated for the event.
+    Filter,
+    /// The subscription's template or format could not render the event.
+    Template,
+    /// The destination refuses the credentials of the subscription (401 or 403 of a format with credentials), or its authorization
+    /// server does.
+    Unauthorized,
 }
 
 impl Reason {
     /// All reasons, in the order of their codes.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Resolve,
         Self::Forbidden,
         Self::Connect,
@@ -96,6 +103,9 @@ impl Reason {
         Self::Expired,
         Self::Deleted,
         Self::Erased,
+        Self::Filter,
+        Self::Template,
+        Self::Unauthorized,
     ];
 
     /// Returns the stable number of the reason in the queue file, from 1.
@@ -132,6 +142,9 @@ impl Reason {
             Self::Expired => "expired",
             Self::Deleted => "subscription_deleted",
             Self::Erased => "erased",
+            Self::Filter => "filter",
+            Self::Template => "template",
+            Self::Unauthorized => "unauthorized",
         }
     }
 }
@@ -214,7 +227,7 @@ mod tests {
             assert_eq!(Reason::ALL.iter().filter(|other| other.as_str() == reason.as_str()).count(), 1);
         }
         assert_eq!(Reason::from_code(0), None);
-        assert_eq!(Reason::Erased.code(), 18);
-        assert_eq!(Reason::from_code(19), None);
+        assert_eq!(Reason::Unauthorized.code(), 21);
+        assert_eq!(Reason::from_code(22), None);
     }
 }

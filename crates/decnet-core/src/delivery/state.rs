@@ -58,9 +58,12 @@ pub fn advance(attempts: u32, fate: &Fate, schedule: &RetrySchedule, now: UnixMi
 #[must_use]
 pub fn counts_as_failed(attempts: u32, verdict: &Verdict, is_probe: bool, schedule: &RetrySchedule) -> bool {
     match *verdict {
-        Verdict::Delivered | Verdict::NotSent | Verdict::Reject(Reason::BodyRefused) => false,
+        Verdict::Delivered | Verdict::NotSent | Verdict::Reject(Reason::BodyRefused | Reason::Template) => {
+            false
+        }
         Verdict::Gone | Verdict::Reject(_) => true,
-        Verdict::Retry { .. } if is_probe => false,
+        Verdict::Retry { .. } | Verdict::Hold if is_probe => false,
+        Verdict::Hold => true,
         Verdict::Retry { reason: Reason::Forbidden, .. } => attempts == 1,
         Verdict::Retry { .. } => attempts == 1 + RETRIES_BEFORE_FAILURE.min(schedule.retries()),
     }

@@ -22,6 +22,9 @@ pub enum Verdict {
     /// A refusal that a retry would not change. [`Reason::BodyRefused`] shows a healthy receiver, any other reason counts
     /// as a failed delivery.
     Reject(Reason),
+    /// The destination refuses the credentials. Trips the subscription at once, and its deliveries wait for a successful probe:
+    /// every other request would fail in the same way.
+    Hold,
     /// A 410. Stops all sending to the subscription until an operator enables it. Its deliveries wait.
     Gone,
     /// Nothing was sent; see [`Outcome::LocalFault`]. The subscription pauses for
@@ -65,6 +68,7 @@ impl Verdict {
         match *self {
             Self::Delivered => None,
             Self::Retry { reason, .. } | Self::Reject(reason) => Some(reason),
+            Self::Hold => Some(Reason::Unauthorized),
             Self::Gone => Some(Reason::Gone),
             Self::NotSent => Some(Reason::Internal),
         }
@@ -79,17 +83,17 @@ impl Verdict {
     /// Returns the fate of each delivery in a request with `batch_size` events.
     ///
     /// A failed probe of a tripped subscription does not delay or end the delivery that it was made with, and uses up none of
-    /// its retries. A refused body of several events may be the fault of one of them, or only too large. Each event is therefore
-    /// sent again in a [smaller batch](crate::settings::Batch::max_events_after).
+    /// its retries. A body of several events that is refused, or cannot be rendered, may be the fault of one of them, or only too
+    /// large. Each event is therefore sent again in a [smaller batch](crate::settings::Batch::max_events_after).
     #[must_use]
     pub fn fate(&self, is_probe: bool, batch_size: usize) -> Fate {
         match *self {
             Self::Delivered => Fate::Delivered,
             Self::Retry { .. } if is_probe => Fate::RetryNow,
             Self::Retry { reason, after } => Fate::RetryBySchedule { reason, after },
-            Self::Reject(Reason::BodyRefused) if batch_size > 1 => Fate::RetryNow,
+            Self::Reject(Reason::BodyRefused | Reason::Template) if batch_size > 1 => Fate::RetryNow,
             Self::Reject(reason) => Fate::Dead(reason),
-            Self::Gone => Fate::RetryNow,
+            Self::Hold | Self::Gone => Fate::RetryNow,
             Self::NotSent => Fate::Unattempted,
         }
     }
@@ -100,6 +104,9 @@ impl Verdict {
 pub fn classify(outcome: &Outcome) -> Verdict {
     let (status, after) = match *outcome {
         Outcome::LocalFault => return Verdict::NotSent,
+        Outcome::Failed(Reason::Template) => return Verdict::Reject(Reason::Template),
+        // An authorization server gives no token for these credentials.
+        Outcome::Failed(Reason::Unauthorized) => return Verdict::Hold,
         Outcome::Failed(reason) => return Verdict::Retry { reason, after: None },
         Outcome::Replied { status, retry_after } => (status, retry_after),
     };

@@ -76,7 +76,7 @@ impl BatchFormat {
     /// or `batch` if their topics differ.
     #[must_use]
     pub fn combine<'e>(self, events: impl Iterator<Item = &'e Event> + Clone) -> Event {
-        let (id, topic) = (id(events.clone()), topic(events.clone()).into());
+        let (id, topic) = (batch_id(events.clone()), common_topic(events.clone()).into());
         let at = events.clone().map(|event| event.at).min().unwrap_or_default();
         Event { id, topic, body: self.body(events), at, operational: false }
     }
@@ -145,7 +145,7 @@ fn write_cloud_event(event: &Event, out: &mut impl Write) -> io::Result<()> {
 }
 
 /// Returns the id of a batch. Ids do not contain newlines, so different lists of ids have different digests.
-fn id<'e>(events: impl Iterator<Item = &'e Event>) -> Box<str> {
+pub fn batch_id<'e>(events: impl Iterator<Item = &'e Event>) -> Box<str> {
     let mut digest = Sha256::new();
     for event in events {
         digest.update(event.id.as_bytes());
@@ -159,7 +159,8 @@ fn id<'e>(events: impl Iterator<Item = &'e Event>) -> Box<str> {
     id.into()
 }
 
-fn topic<'e>(mut events: impl Iterator<Item = &'e Event>) -> &'e str {
+/// Returns the common topic of the events of a batch, or `batch` if their topics differ.
+pub fn common_topic<'e>(mut events: impl Iterator<Item = &'e Event>) -> &'e str {
     let first = events.next().map_or(MIXED_TOPIC, |event| &event.topic);
     if events.all(|event| *event.topic == *first) { first } else { MIXED_TOPIC }
 }

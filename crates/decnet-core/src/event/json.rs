@@ -16,14 +16,18 @@ const SAFE_INTEGER_BYTES: usize = 309;
 
 /// A JSON value. Strings without escapes and integers borrow from the text.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Json<'a> {
+pub enum Json<'a> {
+    /// `null`.
     Null,
+    /// `true` or `false`.
     Bool(bool),
     /// The digits of an integer of any size. `-0` is `0`, as in Python.
     Integer(&'a str),
     /// A number with a fraction or an exponent; finite.
     Float(f64),
+    /// A string, without its escapes.
     Text(Cow<'a, str>),
+    /// An array.
     Array(Vec<Json<'a>>),
     /// The fields, sorted by key; a repeated key has its last value.
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
@@ -38,9 +42,15 @@ pub struct JsonError {
     at: usize,
 }
 
-impl Json<'_> {
+impl<'a> Json<'a> {
     pub(super) const EMPTY_OBJECT: Json<'static> = Json::Object(Vec::new());
     pub(super) const EMPTY_TEXT: Json<'static> = Json::Text(Cow::Borrowed(""));
+
+    /// Returns the field of an object; `None` for any other value.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Json<'a>> {
+        if let Self::Object(fields) = self { get(fields, key) } else { None }
+    }
 
     /// Returns whether the value is true in Python. DECNET replaces false payloads and types with defaults.
     pub(super) fn is_truthy(&self) -> bool {

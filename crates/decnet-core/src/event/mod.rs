@@ -9,9 +9,8 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-pub use self::batch::{BatchFormat, ParseBatchFormatError};
-use self::json::Json;
-pub use self::json::JsonError;
+pub use self::batch::{BatchFormat, ParseBatchFormatError, batch_id, common_topic};
+pub use self::json::{Json, JsonError};
 use crate::time::UnixMicros;
 
 /// The approximate size of the field names and the time in a body, in bytes.
@@ -102,6 +101,14 @@ impl Event {
                 Self { body: with_id(body, &id, &fit), id: fit.into(), topic, at, operational: false }
             }
         }
+    }
+
+    /// Parses the body: an object with the fields `id`, `payload`, `topic`, `ts`, `type` and `v`.
+    ///
+    /// # Errors
+    /// The body is not valid JSON. The body of an erased event is empty.
+    pub fn parse_body(&self) -> Result<Json<'_>, JsonError> {
+        json::parse(&self.body)
     }
 
     /// Writes the body with sorted fields. `size` is the approximate size of the payload, so that the body is allocated once.

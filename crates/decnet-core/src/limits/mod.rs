@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod bus;
 mod clock;
+mod credentials;
 mod otlp;
 mod queue_files;
 mod replies;
@@ -15,6 +16,7 @@ pub use self::access::*;
 pub use self::api::*;
 pub use self::bus::*;
 pub use self::clock::*;
+pub use self::credentials::*;
 pub use self::otlp::*;
 pub use self::queue_files::*;
 pub use self::replies::*;
@@ -64,6 +66,8 @@ pub const MAX_SECRET_OVERLAP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub const MAX_SUBSCRIPTIONS: usize = 1_000_000;
 /// Maximum length of a value in a column of the catalog, in bytes; a longer value is invalid.
 pub const MAX_CATALOG_VALUE_BYTES: usize = 2 * 1024 * 1024;
+/// Maximum number of keys in a key file: the key that encrypts, and older keys.
+pub const MAX_ENCRYPTION_KEYS: usize = 16;
 /// Maximum wait for another process's write to the catalog.
 pub const CATALOG_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -190,6 +194,20 @@ pub const MAX_BATCH_EVENTS: usize = 256;
 pub const MAX_BATCH_BODY_BYTES: usize = 1024 * 1024;
 /// Maximum time for which an event waits to be sent together with other events.
 pub const MAX_BATCH_LINGER: Duration = Duration::from_secs(60);
+/// Number of events that a digest lists by themselves, by default.
+pub const DEFAULT_DIGEST_EVENTS: usize = 20;
+/// Maximum size of the source of a filter, in bytes.
+pub const MAX_FILTER_BYTES: usize = 2 * 1024;
+/// Maximum number of rows of the table of severities: a topic is compared with each in turn.
+pub const MAX_SEVERITY_ROWS: usize = 256;
+/// Maximum size of the source of a template, in bytes.
+pub const MAX_TEMPLATE_BYTES: usize = 16 * 1024;
+/// Maximum size of the file with the table of severities, in bytes.
+pub const MAX_SEVERITY_FILE_BYTES: u64 = 64 * 1024;
+/// Maximum number of options of a format.
+pub const MAX_FORMAT_OPTIONS: usize = 16;
+/// Maximum size of the value of a format's option, in bytes.
+pub const MAX_FORMAT_OPTION_BYTES: usize = 512;
 
 // --- Attempts ---
 
@@ -348,6 +366,9 @@ const _: () = assert!(
 );
 const _: () =
     assert!(MAX_CUSTOM_HEADER_NAME_BYTES + MAX_CUSTOM_HEADER_VALUE_BYTES <= MAX_CUSTOM_HEADERS_BYTES);
+// Credentials fit their column: three PEM texts and six texts in JSON, encrypted and in base64.
+const _: () =
+    assert!(2 * (3 * MAX_PEM_BYTES + 6 * MAX_AUTH_TEXT_BYTES + MAX_URL_BYTES) <= MAX_CATALOG_VALUE_BYTES);
 const _: () = assert!(DEFAULT_SECRET_OVERLAP.as_secs() <= MAX_SECRET_OVERLAP.as_secs());
 const _: () = assert!(MAX_BATCH_EVENTS <= LANE_CAPACITY && MAX_BATCH_BODY_BYTES <= LANE_BYTES);
 const _: () = assert!(LATENCY_FLOOR.as_millis() < DEFAULT_DEADLINE.as_millis());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::MAX_RETRY_DELAY;
+use super::{MAX_DEADLINE, MAX_RETRY_DELAY};
 
 /// Maximum number of bytes of a reply's body that are stored with the attempt.
 pub const MAX_STORED_REPLY_BYTES: usize = 4 * 1024;
@@ -10,6 +10,8 @@ pub const MAX_STORED_REPLY_BYTES: usize = 4 * 1024;
 pub const MAX_REPLY_BYTES: usize = 64 * 1024;
 /// Maximum size of a reply's status line and headers, including interim replies (1xx), in bytes.
 pub const MAX_REPLY_HEADER_BYTES: usize = 32 * 1024;
+/// Maximum size of the head of a proxy's reply to `CONNECT`, in bytes.
+pub const MAX_PROXY_REPLY_BYTES: usize = 8 * 1024;
 /// Maximum length of the line with the size and the extensions of a reply's chunk, in bytes.
 pub const MAX_CHUNK_LINE_BYTES: usize = 1024;
 /// Maximum number of bytes that a receiver may send for one reply, counted on the socket. Includes interim replies, chunk
@@ -35,6 +37,12 @@ pub const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
 /// Maximum time for which a `Retry-After` is respected. A longer wait is usually a mistake (milliseconds, a point in time), and
 /// delays all deliveries to its receiver.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+/// Delay before the first poll for an acknowledgement. Each further delay is twice as long, up to [`MAX_POLL_DELAY`].
+pub const FIRST_POLL_DELAY: Duration = Duration::from_millis(200);
+/// Maximum delay between two polls for an acknowledgement.
+pub const MAX_POLL_DELAY: Duration = Duration::from_secs(2);
+/// Maximum number of polls for an acknowledgement. Usually the timeout of the attempt ends first.
+pub const MAX_POLLS_PER_ATTEMPT: u32 = 160;
 
 const _: () = assert!(MAX_STORED_REPLY_BYTES <= MAX_REPLY_BYTES);
 const _: () = assert!(MAX_REPLY_HEADER_BYTES <= MAX_REPLY_BYTES && MAX_REPLY_BYTES >= 8192);
@@ -42,3 +50,4 @@ const _: () = assert!(MAX_REPLY_HEADER_BYTES <= MAX_REPLY_BYTES && MAX_REPLY_BYT
 const _: () = assert!(MAX_REPLY_HEADER_BYTES + MAX_REPLY_BYTES + 16 * 1024 <= MAX_REPLY_WIRE_BYTES);
 const _: () = assert!(MAX_REPLY_BYTES <= HTTP2_CONNECTION_WINDOW as usize);
 const _: () = assert!(MAX_RETRY_AFTER.as_secs() <= MAX_RETRY_DELAY.as_secs());
+const _: () = assert!(MAX_POLL_DELAY.as_secs() * MAX_POLLS_PER_ATTEMPT as u64 >= MAX_DEADLINE.as_secs());

@@ -2,6 +2,8 @@
 
 mod batch;
 mod bounds;
+mod credentials;
+mod destination;
 mod headers;
 mod patch;
 mod rate;
@@ -12,16 +14,23 @@ use serde::{Deserialize, Serialize};
 
 pub use self::batch::{Batch, BatchError};
 pub use self::bounds::{Concurrency, ConcurrencyError, Timeout, TimeoutError};
+pub use self::credentials::{
+    Auth, ClientCertificate, Credentials, CredentialsError, OAuth2, PrivateKey, TrustRoots,
+};
+pub use self::destination::{
+    DestinationError, Digest, FilterSource, FormatChoice, Method, Source, TemplateSource,
+};
 pub use self::headers::{HeaderChanges, HeaderError, Headers};
 pub use self::patch::{BatchPatch, Change, SettingsError, SettingsPatch};
 pub use self::rate::{Pacer, ParseRateError, Rate};
 pub use self::redacted::RedactedSettings;
 pub use self::unknown::UnknownSettings;
 use crate::delivery::RetrySchedule;
+use crate::severity::Severity;
 
 /// The settings of one subscription; defaults apply to unset settings.
 ///
-/// Serializes to the form that the catalog stores, which has no secrets: headers are stored separately.
+/// Serializes to the form that the catalog stores, which has no secrets: headers and credentials are stored separately.
 /// [`RedactedSettings`] is the form for people and the API.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -48,9 +57,33 @@ pub struct Settings {
     /// Whether requests have a `traceparent` (W3C Trace Context), derived from the event and the attempt: see [`crate::trace`].
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub trace: bool,
+    /// The filter: an event is delivered only if this CEL expression is true for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<FilterSource>,
+    /// The lowest severity of the events that are delivered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_severity: Option<Severity>,
+    /// The format of requests; without it, the body is the event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<FormatChoice>,
+    /// The template of the format.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateSource>,
+    /// The method of requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<Method>,
+    /// Whether bodies are compressed (`content-encoding: gzip`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub gzip: bool,
+    /// The digest of events for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
     /// The headers of every request, in addition to decnet's own.
     #[serde(skip)]
     pub headers: Headers,
+    /// The credentials of every request and connection.
+    #[serde(skip)]
+    pub credentials: Credentials,
     /// Settings of a newer version: kept, but without effect.
     #[serde(flatten)]
     pub unknown: UnknownSettings,

@@ -6,10 +6,15 @@ use std::collections::BTreeMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::{Batch, BatchError, Concurrency, HeaderChanges, HeaderError, Headers, Rate, Settings, Timeout};
+use super::{
+    Auth, Batch, BatchError, ClientCertificate, Concurrency, Credentials, CredentialsError, DestinationError,
+    Digest, FilterSource, FormatChoice, HeaderChanges, HeaderError, Headers, Method, PrivateKey, Rate,
+    Settings, TemplateSource, Timeout, TrustRoots,
+};
 use crate::delivery::RetrySchedule;
 use crate::duration::DurationText;
 use crate::event::BatchFormat;
+use crate::severity::Severity;
 
 /// The change of one setting. In JSON it is absent, `null`, or a value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,8 +46,30 @@ pub struct SettingsPatch {
     pub concurrency: Change<Concurrency>,
     /// [`Settings::trace`].
     pub trace: Change<bool>,
+    /// [`Settings::filter`]: `"payload.port == 22"`.
+    pub filter: Change<FilterSource>,
+    /// [`Settings::min_severity`]: `"high"`.
+    pub min_severity: Change<Severity>,
+    /// [`Settings::format`]: `"slack"`, or `{"name": "elastic", "options": {"index": "decnet"}}`.
+    pub format: Change<FormatChoice>,
+    /// [`Settings::template`].
+    pub template: Change<TemplateSource>,
+    /// [`Settings::method`]: `"POST"` or `"PUT"`.
+    pub method: Change<Method>,
+    /// [`Settings::gzip`].
+    pub gzip: Change<bool>,
+    /// [`Settings::digest`]: `{"window": "1m", "max": 20}`.
+    pub digest: Change<Digest>,
     /// [`Settings::headers`]: `{"x-tenant": "a", "x-old": null}`; `null` instead of the object removes all headers.
     pub headers: Change<HeaderChanges>,
+    /// [`Credentials::auth`]: `{"type": "bearer", "token": "…"}`. See [`Auth`] for the other types.
+    pub auth: Change<Auth>,
+    /// [`Credentials::client_certificate`]: `{"certificates": "-----BEGIN …", "key": "-----BEGIN …"}`.
+    pub client_certificate: Change<ClientCertificate>,
+    /// [`Credentials::trust_roots`]: `"-----BEGIN CERTIFICATE-----…"`.
+    pub trust_roots: Change<TrustRoots>,
+    /// [`Credentials::private_key`]: `"whsk_…"`.
+    pub private_key: Change<PrivateKey>,
 }
 
 /// A change of the batch settings. A subscription without batch settings needs `max_events`.
@@ -66,6 +93,12 @@ pub enum SettingsError {
     /// The headers are invalid.
     #[error(transparent)]
     Header(#[from] HeaderError),
+    /// The settings of the destination are invalid.
+    #[error(transparent)]
+    Destination(#[from] DestinationError),
+    /// The credentials are invalid, or contradict the URL or a header.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
 }
 
 impl<T> Change<T> {
@@ -90,7 +123,8 @@ impl SettingsPatch {
     /// Returns the settings after the change. Settings of a newer version are kept.
     ///
     /// # Errors
-    /// The batch settings or the headers are invalid.
+    /// The batch settings or the headers are invalid, or both a batch and a digest are set. The check of the credentials against the
+    /// URL is [`Credentials::check`].
     pub fn apply(&self, to: &Settings) -> Result<Settings, SettingsError> {
         let batch = match &self.batch {
             Change::Keep => to.batch,
@@ -102,7 +136,7 @@ impl SettingsPatch {
             Change::Reset => Headers::default(),
             Change::To(changes) => to.headers.with_changes(changes)?,
         };
-        Ok(Settings {
+        let changed = Settings {
             rate: self.rate.apply(to.rate),
             ordered: self.ordered.apply(Some(to.ordered)).unwrap_or_default(),
             batch,
@@ -110,15 +144,62 @@ impl SettingsPatch {
             timeout: self.timeout.apply(to.timeout),
             concurrency: self.concurrency.apply(to.concurrency),
             trace: self.trace.apply(Some(to.trace)).unwrap_or_default(),
+            filter: self.filter.apply(to.filter.clone()),
+            min_severity: self.min_severity.apply(to.min_severity),
+            format: self.format.apply(to.format.clone()),
+            template: self.template.apply(to.template.clone()),
+            method: self.method.apply(to.method),
+            gzip: self.gzip.apply(Some(to.gzip)).unwrap_or_default(),
+            digest: self.digest.apply(to.digest),
             headers,
+            credentials: self.apply_credentials(&to.credentials),
             unknown: to.unknown.clone(),
-        })
+        };
+        if changed.batch.is_some() && changed.digest.is_some() {
+            return Err(DestinationError::BatchAndDigest.into());
+        }
+        Ok(changed)
+    }
+
+    fn apply_credentials(&self, to: &Credentials) -> Credentials {
+        Credentials {
+            auth: self.auth.apply(to.auth.clone()),
+            client_certificate: self.client_certificate.apply(to.client_certificate.clone()),
+            trust_roots: self.trust_roots.apply(to.trust_roots.clone()),
+            private_key: self.private_key.apply(to.private_key.clone()),
+        }
+    }
+
+    /// Returns the credentials that the patch sets.
+    #[must_use]
+    pub fn new_credentials(&self) -> Credentials {
+        self.apply_credentials(&Credentials::default())
     }
 
     /// Returns whether the patch changes nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Returns whether the patch changes the credentials.
+    #[must_use]
+    pub fn changes_credentials(&self) -> bool {
+        let Self { auth, client_certificate, trust_roots, private_key, .. } = self;
+        !(auth.is_keep() && client_certificate.is_keep() && trust_roots.is_keep() && private_key.is_keep())
+    }
+
+    /// Returns the changes of settings that are not secret: without headers and credentials.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        Self {
+            headers: Change::Keep,
+            auth: Change::Keep,
+            client_certificate: Change::Keep,
+            trust_roots: Change::Keep,
+            private_key: Change::Keep,
+            ..self.clone()
+        }
     }
 }
 
@@ -168,7 +249,9 @@ mod tests {
         applied(
             r#"{"rate": "50/s", "ordered": true, "batch": {"max_events": 9, "linger": "2s", "format": "cloudevents"},
                 "retry_schedule": "1s,2s", "timeout": "5s", "concurrency": 4, "trace": true,
-                "headers": {"X-Tenant": "a", "authorization": "Bearer hunter2"}}"#,
+                "filter": "true", "min_severity": "high", "format": "slack", "template": "{{ title }}", "method": "PUT",
+                "gzip": true, "headers": {"X-Tenant": "a", "authorization": "Bearer hunter2"},
+                "auth": {"type": "bearer", "token": "hunter2"}, "trust_roots": "-----BEGIN CERTIFICATE-----"}"#,
             &Settings::default(),
         )
     }
@@ -181,7 +264,9 @@ mod tests {
         assert_eq!((less.rate, less.trace, less.ordered), (None, false, true));
         assert_eq!(less.retry_schedule.map(|schedule| schedule.retries()), Some(0));
         let none = r#"{"rate": null, "ordered": null, "batch": null, "retry_schedule": null, "timeout": null,
-                       "concurrency": null, "trace": null, "headers": null}"#;
+                       "concurrency": null, "trace": null, "filter": null, "min_severity": null, "format": null,
+                       "template": null, "method": null, "gzip": null, "digest": null, "headers": null, "auth": null,
+                       "client_certificate": null, "trust_roots": null, "private_key": null}"#;
         assert_eq!(applied(none, &full), Settings::default());
     }
 
@@ -217,9 +302,27 @@ mod tests {
     }
 
     #[test]
+    fn credentials_change_one_by_one() {
+        let full = full();
+        let basic = patch(r#"{"auth": {"type": "basic", "user": "x", "password": "y"}}"#);
+        let changed = basic.apply(&full).unwrap();
+        assert_eq!(changed.credentials.auth, Auth::basic("x", crate::redact::Secret::new("y")).ok());
+        assert_eq!(changed.credentials.trust_roots, full.credentials.trust_roots);
+        assert!(basic.changes_credentials() && basic.without_secrets().is_empty());
+        assert!(!patch(r#"{"rate": "1/s", "headers": null}"#).changes_credentials());
+    }
+
+    #[test]
     fn settings_of_a_newer_version_survive_a_change() {
-        let newer: Settings = serde_json::from_str(r#"{"rate": "1/s", "filter": {"a": [1]}}"#).unwrap();
+        let newer: Settings = serde_json::from_str(r#"{"rate": "1/s", "newer": {"a": [1]}}"#).unwrap();
         let changed = applied(r#"{"rate": "2/s"}"#, &newer);
-        assert_eq!(serde_json::to_string(&changed).unwrap(), r#"{"rate":"2/s","filter":{"a":[1]}}"#);
+        assert_eq!(serde_json::to_string(&changed).unwrap(), r#"{"rate":"2/s","newer":{"a":[1]}}"#);
+    }
+
+    #[test]
+    fn batch_and_digest_exclude_each_other() {
+        let digest = r#"{"digest": {"window": "1m"}}"#;
+        assert_eq!(patch(digest).apply(&full()), Err(DestinationError::BatchAndDigest.into()));
+        assert!(applied(digest, &Settings::default()).digest.is_some());
     }
 }

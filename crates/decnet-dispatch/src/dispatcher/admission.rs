@@ -4,14 +4,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use decnet_core::delivery::{Reason, State};
 use decnet_core::event::Event;
 use decnet_core::limits::MAX_COMMIT_ROWS;
 use decnet_core::topic::system_topics::SIGNAL_TOPICS;
-use decnet_store::queue::{Admission, Admitted, DeliveryId, Recipient, SubmissionId, SubscriptionKey};
+use decnet_store::queue::{
+    Admission, Admitted, DeliveryId, Placement, Recipient, Rejection, SubmissionId, SubscriptionKey,
+};
 
 use super::Dispatcher;
+use super::selection::Selected;
 use super::writes::WriteResult;
 use crate::intake::IncomingBatch;
+use crate::notice_throttle::DeadLetterSummary;
 use crate::request_batch::{DeliverySource, ReadyDelivery};
 use crate::spans::Span;
 
@@ -67,14 +72,14 @@ impl Dispatcher {
             }
             if routed.is_empty() {
                 self.stats.unrouted.add(u64::from(!is_internal(provenance, &event.topic)));
-                // A submitted event waits until it is admitted, even without recipients.
-                if submitted.is_none() {
-                    continue;
-                }
             }
-            let to = routed.iter().map(|key| self.recipient(SubscriptionKey(*key), &event)).collect();
+            let to = self.recipients(&routed, &event);
+            // A submitted event waits until it is admitted, even without recipients.
+            if to.is_empty() && submitted.is_none() {
+                continue;
+            }
+            rows += 1 + to.len();
             admissions.push(Admission { event: Arc::new(event), to, submitted });
-            rows += 1 + routed.len();
             // With a large fan-out a few events fill a commit, and need not wait for the rest of the batch.
             if rows >= MAX_COMMIT_ROWS {
                 self.start_admission(std::mem::take(&mut admissions), rows, provenance);
@@ -98,11 +103,46 @@ impl Dispatcher {
         );
     }
 
+    /// Returns the recipients of an event among the subscriptions whose patterns match.
+    fn recipients(&mut self, routed: &[u32], event: &Event) -> Vec<Recipient> {
+        let keys = routed.iter().map(|key| SubscriptionKey(*key));
+        if self.selection.is_empty() {
+            return keys.map(|key| self.recipient(key, event)).collect();
+        }
+        let selected = self.selection.select(event, keys);
+        selected
+            .into_iter()
+            .filter_map(|(key, selected)| self.selected_recipient(key, selected, event))
+            .collect()
+    }
+
+    fn selected_recipient(
+        &mut self,
+        key: SubscriptionKey,
+        selected: Selected,
+        event: &Event,
+    ) -> Option<Recipient> {
+        match selected {
+            Selected::Deliver => Some(self.recipient(key, event)),
+            Selected::Exclude => {
+                self.stats.excluded.add(1);
+                if let Some(lane) = self.lanes.get_mut(&key) {
+                    lane.metrics.metrics().excluded.add(1);
+                }
+                None
+            }
+            Selected::Fail(detail) => {
+                let rejection = Rejection { reason: Reason::Filter, detail };
+                Some(Recipient { sub: key, placement: Placement::Dead(Box::new(rejection)) })
+            }
+        }
+    }
+
     /// Decides before the commit whether the delivery stays in memory, because the row records it.
     fn recipient(&mut self, sub: SubscriptionKey, event: &Event) -> Recipient {
         let bytes = event.body.len();
         // Every routed subscription has a lane. Without a lane, the delivery would wait in the queue.
-        let Some(lane) = self.lanes.get_mut(&sub) else { return Recipient { sub, held: false } };
+        let Some(lane) = self.lanes.get_mut(&sub) else { return Recipient::new(sub, false) };
         let capacity = self.memory.lane_capacity(lane.is_fast());
         let held = self.memory.fits(bytes) && lane.fits(bytes, capacity);
         if held {
@@ -111,7 +151,7 @@ impl Dispatcher {
         } else {
             lane.backlog.add(bytes);
         }
-        Recipient { sub, held }
+        Recipient::new(sub, held)
     }
 
     pub(super) fn on_admitted(&mut self, batch: &AdmittedBatch) {
@@ -151,7 +191,14 @@ impl Dispatcher {
         is_duplicate: bool,
         event: &Arc<Event>,
     ) {
-        let Recipient { sub: key, held: is_held } = *recipient;
+        let Recipient { sub: key, placement } = recipient;
+        let (key, is_held) = (*key, *placement == Placement::Held);
+        if let Placement::Dead(rejection) = placement {
+            if !is_duplicate {
+                self.count_rejected(key, rejection, event);
+            }
+            return;
+        }
         // Only a held delivery keeps its lane. Other deliveries wait in the queue, and end there if the subscription was deleted.
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         if !is_duplicate {
@@ -167,6 +214,22 @@ impl Dispatcher {
         }
         lane.push(ReadyDelivery::new(id, Arc::clone(event), DeliverySource::Admitted));
         if lane.is_open() { self.pump(key) } else { self.spill_to_queue(key) }
+    }
+
+    /// Counts and reports a delivery that was dead from the start.
+    fn count_rejected(&mut self, key: SubscriptionKey, rejection: &Rejection, event: &Event) {
+        let state = State::Dead { reason: rejection.reason };
+        self.stats.attempts(Some(rejection.reason)).add(1);
+        self.stats.count_settled(&state);
+        // The lane may have been removed during the commit.
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        lane.metrics.count_rejected();
+        lane.metrics.set_last_error(self.clock.uptime(), &rejection.detail);
+        lane.failure_log.log_rejection(lane.name(), &rejection.detail, Instant::now());
+        if !event.operational {
+            let (reason, event_id, topic) = (rejection.reason, event.id.clone(), event.topic.clone());
+            self.emit_dead(key, DeadLetterSummary { count: 1, reason, event_id, topic });
+        }
     }
 }
 

@@ -1,14 +1,15 @@
 //! Attempts: each attempt starts when there is a permit, and its result updates the lane.
 
 use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use decnet_core::delivery::{Outcome, Reason, RetrySchedule, Verdict, classify, counts_as_failed};
-use decnet_core::event::BatchFormat;
+use decnet_core::delivery::{Reason, RetrySchedule, Verdict, counts_as_failed};
+use decnet_core::event::{BatchFormat, Event};
 use decnet_core::limits::{LANE_CAPACITY, LOCAL_FAULT_PAUSE};
 use decnet_core::settings::Batch;
 use decnet_core::time::UnixMicros;
+use decnet_format::Judgement;
 use decnet_store::queue::SubscriptionKey;
 use futures_util::FutureExt as _;
 
@@ -18,7 +19,7 @@ use crate::lane_state::LaneState;
 use crate::request_batch::{ReadyDelivery, RequestBatch};
 use crate::spans::Span;
 use decnet_runtime::clock;
-use decnet_sender::{AttemptResult, Message, Sender, Target, Timings};
+use decnet_sender::{AttemptResult, Destination, Message, Sender, Target, body_hash, judge};
 
 /// Replies slower than this do not mark the lane as proven.
 const PROVEN_MAX_LATENCY: Duration = Duration::from_secs(1);
@@ -29,6 +30,8 @@ pub(super) struct SentRequest {
     /// The version of the lane when the attempt started.
     version: u64,
     pub(super) batch: RequestBatch,
+    /// The format of the request, if it has one.
+    pub(super) destination: Option<Rc<Destination>>,
     pub(super) is_probe: bool,
     pub(super) started_at: UnixMicros,
 }
@@ -90,30 +93,54 @@ impl Dispatcher {
     ) {
         let lane = &mut self.lanes[key];
         lane.start_request(&batch);
-        let (version, target) = (lane.version, lane.target());
-        let format = lane.stored.settings.batch.map(Batch::format);
+        let destination = lane.destination_for(&batch.first);
+        let batch_format = lane.stored.settings.batch.map(Batch::format);
+        let (version, target) = (lane.version, lane.target_for(destination.as_ref()));
         let (sender, inbox, clock) = (self.sender.clone(), self.inbox.clone(), self.clock.clone());
         tokio::task::spawn_local(async move {
-            let request = SentRequest { key, version, batch, is_probe, started_at: clock.wall() };
-            let result = send(&sender, &target, &request.batch, format, request.started_at).await;
+            let request =
+                SentRequest { key, version, batch, destination, is_probe, started_at: clock.wall() };
+            let result = send(&sender, &target, &request, batch_format).await;
             inbox.put(Done::Finished(request, permit, result));
         });
     }
 
-    pub(super) fn on_finished(&mut self, request: SentRequest, permit: Permit, result: AttemptResult) {
+    pub(super) fn on_finished(&mut self, request: SentRequest, permit: Permit, mut result: AttemptResult) {
         self.limiter.release(permit);
-        let verdict = classify(&result.outcome);
-        self.stats.attempts(verdict.reason()).add(1);
-        if verdict == Verdict::NotSent {
+        let judgement = judge(request.destination.as_deref(), &mut result, request.batch.len());
+        self.stats.attempts(judgement.whole.reason()).add(1);
+        if judgement.whole == Verdict::NotSent {
             self.return_unsent(request, &result);
         } else {
-            self.apply_result(request, result, &verdict);
+            self.check_body(&request, &mut result);
+            self.apply_result(request, result, &judgement);
         }
         self.grant_permits();
     }
 
+    /// Reports a request whose body differs from that of the delivery's earlier attempts, which another version of the program has
+    /// rendered. It has the `webhook-id` of the earlier attempts, since it is about the same event.
+    fn check_body(&mut self, request: &SentRequest, result: &mut AttemptResult) {
+        let before = request.batch.first.rendered.as_ref().and_then(|rendered| rendered.body_hash);
+        let is_other = before.zip(result.body_hash).is_some_and(|(before, now)| before != now);
+        if !is_other {
+            return;
+        }
+        let what = "this version of decnet renders the body differently than the earlier attempts did";
+        let detail =
+            result.detail.take().map_or_else(|| what.to_owned(), |detail| format!("{detail}; {what}"));
+        result.detail = Some(detail.into());
+        if let Some(times) = self.changed_body_log.record(Instant::now()) {
+            tracing::warn!(
+                times,
+                "sent retries whose body differs from that of the first attempt, which another version of decnet rendered"
+            );
+        }
+    }
+
     /// Applies the result of an attempt to the lane and to the deliveries of the request.
-    fn apply_result(&mut self, request: SentRequest, result: AttemptResult, verdict: &Verdict) {
+    fn apply_result(&mut self, request: SentRequest, result: AttemptResult, judgement: &Judgement) {
+        let verdict = &judgement.whole;
         let (key, count, bytes) = (request.key, request.batch.len(), request.batch.bytes());
         self.memory.release(count, bytes);
         self.record_attempt(&request, &result, verdict);
@@ -124,7 +151,10 @@ impl Dispatcher {
             self.lanes[key].notice_throttle.is_trip_silent = is_operational;
         }
         self.observe(&request, &result, verdict, failed);
-        self.settle(request, result, verdict);
+        if let Some(pause) = judgement.pause.filter(|_| self.lanes[key].version == request.version) {
+            self.defer(key, pause);
+        }
+        self.settle(request, result, judgement);
         let lane = &mut self.lanes[key];
         lane.finish_request(count, bytes, *verdict != Verdict::Delivered);
         // The position in the queue is stale (proven flag or requests in flight have changed); `pump` enqueues the lane
@@ -200,6 +230,13 @@ impl Dispatcher {
         if lane.version != request.version {
             return;
         }
+        if *verdict == Verdict::Reject(Reason::Template) {
+            // The events of a batch are tried again in smaller ones.
+            if request.batch.rest.is_empty() {
+                self.on_unrendered(key, result, request.is_probe);
+            }
+            return;
+        }
         // This excludes the time to connect, which is long however idle the receiver is.
         let latency = result.timings.first_byte.unwrap_or(result.duration);
         lane.window.finished(&result.outcome, latency, lane.in_flight);
@@ -227,50 +264,64 @@ impl Dispatcher {
     }
 }
 
-/// Sends one request. A panic counts as a failed attempt, so that one event cannot stop the worker.
+/// Sends one request: what the format of the subscription makes of the events, or the events themselves, in a batch if there is a
+/// format for batches. A panic counts as a failed attempt, so that one event cannot stop the worker.
 async fn send(
     sender: &Sender,
     target: &Target,
-    batch: &RequestBatch,
-    format: Option<BatchFormat>,
-    started_at: UnixMicros,
+    request: &SentRequest,
+    batch_format: Option<BatchFormat>,
 ) -> AttemptResult {
     let start = Instant::now();
+    let SentRequest { batch, destination, started_at, .. } = request;
     let attempt = async {
-        match format {
-            None => {
+        match (destination, batch_format) {
+            (None, None) if batch.rest.is_empty() => {
                 let ReadyDelivery { id, event, .. } = &batch.first;
                 let (delivery, attempt) = (id.number(), batch.first.attempt_number());
                 let message = Message { delivery, attempt, ..(&**event).into() };
-                sender.send(target, message, started_at).await
+                sender.send(target, message, *started_at).await
             }
-            // Boxed, because its state would enlarge the future of every attempt.
-            Some(format) => Box::pin(send_batch(sender, target, batch, format, started_at)).await,
+            // Boxed, because their state would enlarge the future of every attempt.
+            (None, format) => {
+                let format = format.unwrap_or_default();
+                let event = format.combine(batch.events());
+                let message = combined(request, &event, format.content_type());
+                Box::pin(sender.send(target, message, *started_at)).await
+            }
+            (Some(destination), _) => Box::pin(send_rendered(sender, target, request, destination)).await,
         }
     };
     AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or_else(|_| AttemptResult {
-        outcome: Outcome::Failed(Reason::Internal),
-        detail: Some("internal: the attempt panicked; see the log".into()),
-        reply: Bytes::new(),
         duration: start.elapsed(),
-        timings: Timings::default(),
-        repeats: 0,
+        ..AttemptResult::failed(Reason::Internal, "internal: the attempt panicked; see the log".into())
     })
 }
 
-async fn send_batch(
+/// Renders the events with the format of the subscription, and sends the result.
+async fn send_rendered(
     sender: &Sender,
     target: &Target,
-    batch: &RequestBatch,
-    format: BatchFormat,
-    started_at: UnixMicros,
+    request: &SentRequest,
+    destination: &Destination,
 ) -> AttemptResult {
-    // The batch is an event of its own, with the attempt number of the delivery that was tried most often.
-    let event = format.combine(batch.events());
-    let delivery = batch.first.id.number();
-    let attempt = batch.iter().map(ReadyDelivery::attempt_number).max().unwrap_or(1);
-    let message = Message { content_type: format.content_type(), delivery, attempt, ..Message::from(&event) };
-    sender.send(target, message, started_at).await
+    match destination.render(request.batch.events()) {
+        Ok(event) => {
+            let message = combined(request, &event, destination.format().content_type());
+            let body_hash = request.batch.rest.is_empty().then(|| body_hash(&event.body));
+            let result = sender.deliver(target, Some(destination), message, request.started_at).await;
+            AttemptResult { body_hash, ..result }
+        }
+        Err(error) => AttemptResult::failed(Reason::Template, error.to_string().into()),
+    }
+}
+
+/// Returns the message with an event that stands for all events of the request, with the attempt number of the delivery that was
+/// tried most often.
+fn combined<'e>(request: &SentRequest, event: &'e Event, content_type: &'e str) -> Message<'e> {
+    let delivery = request.batch.first.id.number();
+    let attempt = request.batch.iter().map(ReadyDelivery::attempt_number).max().unwrap_or(1);
+    Message { content_type, delivery, attempt, ..Message::from(event) }
 }
 
 #[cfg(test)]

@@ -43,6 +43,17 @@ impl Dispatcher {
         self.reopen_if_tripped(key);
     }
 
+    /// Records that no request could be rendered from a delivery. This says nothing about the receiver.
+    pub(super) fn on_unrendered(&mut self, key: SubscriptionKey, result: &AttemptResult, is_probe: bool) {
+        let lane = &mut self.lanes[key];
+        let error = error_text(result);
+        lane.failure_log.log_rejection(lane.name(), &error, Instant::now());
+        lane.metrics.set_last_error(self.clock.uptime(), &error);
+        if is_probe {
+            self.postpone_probe(key);
+        }
+    }
+
     /// Reopens a tripped lane whose receiver has sent a good reply.
     fn reopen_if_tripped(&mut self, key: SubscriptionKey) {
         let lane = &mut self.lanes[key];
@@ -115,11 +126,12 @@ impl Dispatcher {
         if *verdict == Verdict::Gone && matches!(lane.state, LaneState::Open | LaneState::Tripped { .. }) {
             tracing::warn!(
                 subscription = lane.name(),
-                "the receiver answered 410 Gone; deliveries are parked until the subscription is enabled again"
+                error,
+                "the receiver is gone; deliveries are parked until the subscription is enabled again"
             );
             lane.set_state(LaneState::Gone);
             lane.pending_health.record_circuit(CircuitChange::Gone);
-        } else if reaches_threshold && lane.state == LaneState::Open {
+        } else if (reaches_threshold || *verdict == Verdict::Hold) && lane.state == LaneState::Open {
             self.trip(key, &error);
         } else {
             return;

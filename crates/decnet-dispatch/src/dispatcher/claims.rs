@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use decnet_core::limits::MAX_BODY_BYTES;
 use decnet_core::time::{BootMicros, UnixMicros};
-use decnet_store::queue::{Claimed, Delivery, SubscriptionBacklog, SubscriptionKey};
+use decnet_store::queue::{self, Claimed, Delivery, Queue, SubscriptionBacklog, SubscriptionKey};
 
 use super::writes::WriteResult;
 use super::{Dispatcher, Error};
@@ -172,7 +172,7 @@ impl Dispatcher {
 
     /// Requests the list of subscriptions with waiting deliveries, after another process has written or times were corrected.
     pub(super) fn find_backlogs(&mut self) {
-        self.spawn_write(async |queue| queue.backlogs().await, WriteResult::Backlogs);
+        self.spawn_write(read_backlogs, |(backlogs, changes)| WriteResult::Backlogs(backlogs, changes));
     }
 
     /// Finds the waiting deliveries at the start, before any event arrives, so that they are sent first.
@@ -180,12 +180,14 @@ impl Dispatcher {
         self.external_changes.erasures = self.queue.erasures().await?;
         // The deliveries of earlier workers are not counted yet.
         self.census.is_stale = true;
-        let backlogs = self.queue.backlogs().await?;
-        self.on_backlogs(&backlogs);
+        let (backlogs, changes) = read_backlogs(self.queue.clone()).await?;
+        self.on_backlogs(&backlogs, changes);
         Ok(())
     }
 
-    pub(super) fn on_backlogs(&mut self, backlogs: &[SubscriptionBacklog]) {
+    /// Handles the list of subscriptions with waiting deliveries. `changes` is the queue's count of changes of the subscriptions,
+    /// which was read after the list.
+    pub(super) fn on_backlogs(&mut self, backlogs: &[SubscriptionBacklog], changes: i64) {
         let is_catalog_empty = self.lanes.is_empty();
         if is_catalog_empty && !backlogs.is_empty() {
             tracing::warn!(
@@ -199,7 +201,7 @@ impl Dispatcher {
             // Without a lane the subscription was deleted, unless its row is only invalid or the catalog is the wrong one.
             let Some(lane) = self.lanes.get_mut(&key) else {
                 if !is_catalog_empty && !self.reload.is_row_invalid(&backlog.uuid) {
-                    self.discard(key);
+                    self.discard_unless_new(key, changes);
                 }
                 continue;
             };
@@ -212,6 +214,26 @@ impl Dispatcher {
             }
         }
     }
+
+    /// Ends the deliveries of a subscription without a lane, which was deleted. While the worker lacks some of the changes of the
+    /// subscriptions, it may be a new one, and the decision waits for the next reload.
+    fn discard_unless_new(&mut self, key: SubscriptionKey, changes: i64) {
+        let lacks_changes = self.freshness.lacks(changes);
+        if lacks_changes {
+            self.reload_unless_running();
+        }
+        if lacks_changes || !self.reload.is_current() {
+            self.reload.finds_backlogs = true;
+        } else {
+            self.discard(key);
+        }
+    }
+}
+
+/// Returns the subscriptions with waiting deliveries, and then the queue's count of changes of the subscriptions.
+async fn read_backlogs(queue: Queue) -> Result<(Vec<SubscriptionBacklog>, i64), queue::Error> {
+    let backlogs = queue.backlogs().await?;
+    Ok((backlogs, queue.catalog_changes().await?))
 }
 
 /// Makes a claimed delivery ready to be sent.
@@ -221,6 +243,6 @@ pub(super) fn ready(delivery: Delivery) -> ReadyDelivery {
         Delivery { was_redelivery: true, .. } => DeliverySource::Redelivered,
         Delivery { .. } => DeliverySource::Queued,
     };
-    let Delivery { id, attempts, free_attempts, event, .. } = delivery;
-    ReadyDelivery { attempts, free_attempts, ..ReadyDelivery::new(id, event, source) }
+    let Delivery { id, attempts, free_attempts, event, rendered, .. } = delivery;
+    ReadyDelivery { attempts, free_attempts, rendered, ..ReadyDelivery::new(id, event, source) }
 }

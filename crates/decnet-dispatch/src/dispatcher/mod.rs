@@ -1,7 +1,7 @@
 //! The loop that owns all lanes. It waits, decides without I/O, and starts tasks on its own thread, whose results arrive in
 //! its inbox as [`Done`].
 //!
-//! A delivery passes through [`submissions`] (unless it comes from the bus), [`admission`], [`claims`], [`attempts`],
+//! A delivery passes through [`submissions`] (unless it comes from the bus), [`selection`], [`admission`], [`claims`], [`attempts`],
 //! [`settlements`] and [`circuit`]. In addition there are [`reload`] and [`freshness`], [`health_writeback`], [`retention`],
 //! [`external_changes`], [`timekeeping`], [`queue_census`] and [`notices`].
 
@@ -18,6 +18,7 @@ mod queue_census;
 mod reload;
 mod retention;
 mod routing;
+mod selection;
 mod settlements;
 mod shutdown;
 mod submissions;
@@ -110,6 +111,7 @@ pub(crate) struct Dispatcher {
     timers: Timers,
 
     routing: routing::Routing,
+    selection: selection::Selection,
     writes: writes::WritesInFlight,
     settlement: settlements::SettlementBuffer,
     submissions: submissions::Submissions,
@@ -122,6 +124,7 @@ pub(crate) struct Dispatcher {
     census: queue_census::QueueCensus,
     notices: notices::Notices,
     local_fault_log: LogThrottle,
+    changed_body_log: LogThrottle,
     duplicate_log: LogThrottle,
     is_stopping: bool,
 }
@@ -152,6 +155,7 @@ impl Dispatcher {
             memory: MemoryBudget::default(),
             timers: Timers::default(),
             routing: routing::Routing::default(),
+            selection: selection::Selection::default(),
             writes: writes::WritesInFlight::default(),
             settlement: settlements::SettlementBuffer::default(),
             submissions: submissions::Submissions::default(),
@@ -164,6 +168,7 @@ impl Dispatcher {
             census: queue_census::QueueCensus::default(),
             notices: notices::Notices::new(publications),
             local_fault_log: LogThrottle::new(LOCAL_FAULT_LOG_INTERVAL),
+            changed_body_log: LogThrottle::new(LOCAL_FAULT_LOG_INTERVAL),
             duplicate_log: LogThrottle::default(),
             is_stopping: false,
         };

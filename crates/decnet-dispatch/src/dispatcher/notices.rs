@@ -170,7 +170,7 @@ fn backlog_payload(lane: &Lane, level: BacklogLevel, waiting: u64, threshold: u6
         "level": level,
         "waiting": waiting,
         "threshold": threshold,
-        "state": lane.state.reported(lane.is_paused()).as_str(),
+        "state": lane.state.reported(&lane.stored).as_str(),
         "at": lane.clock.wall().to_iso8601(),
     })
 }

@@ -172,7 +172,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let queue = Queue::open(dir.path(), Options::default()).unwrap();
         let keys = queue.register(vec![("uuid".into(), "name".into())]).await.unwrap();
-        let to = vec![Recipient { sub: keys[0], held: false }; 2 * CENSUS_STEP_ROWS as usize];
+        let to = vec![Recipient::new(keys[0], false); 2 * CENSUS_STEP_ROWS as usize];
         let event = Event::new("id", "a.b", "test", UnixMicros(0), "{}").unwrap();
         queue.admit([Admission { event: Arc::new(event), to, submitted: None }].into()).await.unwrap();
         let stop = CancellationToken::new();

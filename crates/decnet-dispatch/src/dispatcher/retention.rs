@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use decnet_core::delivery::Reason;
 use decnet_store::queue::{Pruned, Queue, Retention, SubscriptionKey};
 use rustc_hash::FxHashSet;
 use tokio::time::Instant;
@@ -65,7 +66,7 @@ impl Dispatcher {
     }
 
     pub(super) fn on_pruned(&mut self, step: &Pruned) {
-        self.stats.dead.add(step.expired + step.parked);
+        self.stats.count_dead(Reason::Expired, step.expired + step.parked);
         self.stats.expired.add(step.expired + step.parked);
         self.census.is_stale |= step.expired + step.parked + step.dead > 0;
         self.retention.removed_parked += step.parked;

@@ -1,9 +1,10 @@
 //! Writes the results of attempts, many in one commit.
 
-use decnet_core::delivery::{Fate, State, Verdict, advance};
+use decnet_core::delivery::{Rendered, State, Verdict, advance};
 use decnet_core::event::Event;
 use decnet_core::limits::{MAX_SETTLE_BATCH, MAX_SETTLE_DELAY};
 use decnet_core::time::{BootMicros, UnixMicros};
+use decnet_format::Judgement;
 use decnet_store::queue::{Attempt, DeliveryId, Settlement, SubscriptionKey};
 use tokio::time::Instant;
 
@@ -39,7 +40,11 @@ pub(super) struct Effect {
 /// The result of an attempt that is common to all deliveries of its request.
 struct RequestSettlement {
     key: SubscriptionKey,
-    fate: Fate,
+    is_probe: bool,
+    /// The rendering of the request, if it was rendered.
+    rendered: Option<Rendered>,
+    /// The number of events on which one verdict was given.
+    events_per_verdict: usize,
     /// The end of the attempt by the wall clock.
     ended_at: UnixMicros,
     /// The end of the attempt by the worker's time, from which retries are due.
@@ -63,31 +68,44 @@ impl SettlementBuffer {
 impl Dispatcher {
     /// Settles each delivery of a request. All deliveries that are to be retried are due at the same time, so that one claim
     /// returns them.
-    pub(super) fn settle(&mut self, request: SentRequest, result: AttemptResult, verdict: &Verdict) {
-        let SentRequest { key, batch, is_probe, started_at, .. } = request;
+    pub(super) fn settle(&mut self, request: SentRequest, result: AttemptResult, judgement: &Judgement) {
+        let SentRequest { key, batch, is_probe, started_at, destination, .. } = request;
+        let Judgement { whole, members, .. } = judgement;
         let common = RequestSettlement {
             key,
-            fate: verdict.fate(is_probe, batch.len()),
+            is_probe,
+            rendered: destination.map(|destination| Rendered {
+                rendering: destination.rendering().clone(),
+                body_hash: result.body_hash,
+            }),
+            events_per_verdict: if members.is_empty() { batch.len() } else { 1 },
             ended_at: started_at.after(result.duration),
             now: self.clock.now(),
             jitter: clock::jitter(),
         };
-        let attempt = attempt(started_at, verdict, result);
+        let attempt = attempt(started_at, result);
         let RequestBatch { first, rest } = batch;
+        let verdict_on = |event: usize| members.get(event).unwrap_or(whole);
         // The attempt of a single delivery is not cloned.
-        for delivery in rest {
-            self.settle_one(&common, &delivery, attempt.clone());
+        for (event, delivery) in (1..).zip(rest) {
+            self.settle_one(&common, &delivery, verdict_on(event), attempt.clone());
         }
-        self.settle_one(&common, &first, attempt);
+        self.settle_one(&common, &first, verdict_on(0), attempt);
         if self.settlement.settlements.len() >= MAX_SETTLE_BATCH {
             self.flush_settlements();
         }
     }
 
-    fn settle_one(&mut self, common: &RequestSettlement, delivery: &ReadyDelivery, attempt: Attempt) {
-        let RequestSettlement { key, fate, ended_at, now, jitter } = common;
-        let number = delivery.attempt_number();
-        let state = advance(delivery.counted_attempts(), fate, self.retry_schedule(*key), *now, *jitter);
+    fn settle_one(
+        &mut self,
+        common: &RequestSettlement,
+        delivery: &ReadyDelivery,
+        verdict: &Verdict,
+        attempt: Attempt,
+    ) {
+        let RequestSettlement { key, is_probe, rendered, events_per_verdict, ended_at, now, jitter } = common;
+        let (number, fate) = (delivery.attempt_number(), verdict.fate(*is_probe, *events_per_verdict));
+        let state = advance(delivery.counted_attempts(), &fate, self.retry_schedule(*key), *now, *jitter);
         if state == State::Delivered {
             self.stats.times.delivery.observe_time(ended_at.since(delivery.event.at));
         }
@@ -96,8 +114,9 @@ impl Dispatcher {
         let lane = &mut self.lanes[*key];
         lane.settling += 1;
         lane.backlog.uncommitted_retries += usize::from(effect.retry_at().is_some());
-        let attempt = Attempt { number, ..attempt };
-        self.settlement.push(Settlement { id, attempt, state, is_free: fate.is_free() }, effect);
+        let attempt = Attempt { number, reason: verdict.reason(), ..attempt };
+        let rendered = rendered.clone();
+        self.settlement.push(Settlement { id, attempt, state, is_free: fate.is_free(), rendered }, effect);
     }
 
     /// Writes the settlements if they are due.
@@ -169,12 +188,12 @@ fn dead_letter(delivery: &ReadyDelivery, state: State) -> Option<Box<DeadLetterS
     Some(Box::new(DeadLetterSummary { count: 1, reason, event_id: id.clone(), topic: topic.clone() }))
 }
 
-/// Creates the record of an attempt. Its number is set for each delivery.
-fn attempt(started_at: UnixMicros, verdict: &Verdict, result: AttemptResult) -> Attempt {
-    let (status, reason) = (result.outcome.status(), verdict.reason());
+/// Creates the record of an attempt. Its number and its reason are set for each delivery.
+fn attempt(started_at: UnixMicros, result: AttemptResult) -> Attempt {
+    let status = result.outcome.status();
     let AttemptResult { detail, reply, duration, timings, repeats, .. } = result;
     let repeats = repeats.into();
-    Attempt { number: 0, started_at, duration, status, reason, detail, reply, timings, repeats }
+    Attempt { number: 0, started_at, duration, status, reason: None, detail, reply, timings, repeats }
 }
 
 #[cfg(test)]

@@ -19,7 +19,8 @@ pub(super) enum WriteResult {
     Settled(Vec<Effect>, Vec<bool>),
     Released(SubscriptionKey),
     Submitted(SubmittedEvents),
-    Backlogs(Vec<SubscriptionBacklog>),
+    /// The subscriptions with waiting deliveries, and the count of changes of the subscriptions.
+    Backlogs(Vec<SubscriptionBacklog>, i64),
     /// `None`: no other process has written since the last poll.
     ExternalChanges(Option<ExternalChanges>),
     Pruned(Pruned),
@@ -67,7 +68,7 @@ impl Dispatcher {
             WriteResult::Settled(effects, applied) => self.on_settled(effects, applied),
             WriteResult::Released(key) => self.on_released(key),
             WriteResult::Submitted(events) => self.on_submitted(events),
-            WriteResult::Backlogs(backlogs) => self.on_backlogs(&backlogs),
+            WriteResult::Backlogs(backlogs, changes) => self.on_backlogs(&backlogs, changes),
             WriteResult::ExternalChanges(changes) => self.on_external_changes(changes),
             WriteResult::Pruned(step) => self.on_pruned(&step),
             WriteResult::Discarded(key, more) => self.on_discarded(key, more),

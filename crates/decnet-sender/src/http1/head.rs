@@ -9,7 +9,7 @@ use std::time::Duration;
 use httparse::{ParserConfig, Response};
 
 use super::body::{Chunk, Framing};
-use crate::response::ReplyHead;
+use crate::response::{RateLimit, ReplyHead};
 
 /// The length of `HTTP/1.1 200`.
 const STATUS_END: usize = 12;
@@ -127,7 +127,11 @@ impl Head {
                 && !matches!(framing, Framing::Close | Framing::Unknown)
                 && status != 101,
             keep_alive_timeout: fields.keep_alive_timeout,
-            reply: ReplyHead { status, retry_after: fields.retry_after, location: fields.location },
+            reply: ReplyHead {
+                status,
+                retry_after: fields.retry_after.or(fields.rate_limit.wait()),
+                location: fields.location,
+            },
         }
     }
 }
@@ -143,6 +147,7 @@ struct HeaderFields {
     keeps_alive: bool,
     keep_alive_timeout: Option<Duration>,
     retry_after: Option<Box<str>>,
+    rate_limit: RateLimit,
     is_redirect: bool,
     location: Option<Box<str>>,
     /// Whether another parser, or the receiver itself, might read a line as a header that frames the body.
@@ -174,6 +179,10 @@ impl HeaderFields {
             self.keep_alive_timeout = tokens(value).find_map(parse_timeout).or(self.keep_alive_timeout);
         } else if bare_name.eq_ignore_ascii_case(b"retry-after") {
             self.retry_after = text(value);
+        } else if bare_name.eq_ignore_ascii_case(RateLimit::REMAINING.as_bytes()) {
+            self.rate_limit.is_exhausted = value.trim_ascii() == b"0";
+        } else if bare_name.eq_ignore_ascii_case(RateLimit::RESET_AFTER.as_bytes()) {
+            self.rate_limit.reset_after = text(value);
         } else if self.is_redirect && bare_name.eq_ignore_ascii_case(b"location") {
             self.location = text(value);
         } else {

@@ -23,7 +23,7 @@ use tokio_rustls::client::TlsStream;
 use self::upload::{Piece, Upload, UploadStopped};
 use crate::meter::{Allowance, Meter};
 use crate::no_reply::ExchangeError;
-use crate::response::{BodyEnd, ReplyHead, ReplyPrefix};
+use crate::response::{BodyEnd, RateLimit, ReplyHead, ReplyPrefix};
 use crate::sockets::Socket;
 use crate::texts;
 
@@ -126,10 +126,16 @@ impl Exchange {
         });
         let (head, body) = reply.await.map_err(|error| classify(&error, meter))?.into_parts();
         self.reply = Some(Box::new(Reply { body, upload, allowance }));
-        let header = |name: HeaderName| Some(head.headers.get(name)?.to_str().ok()?.into());
+        let header =
+            |name: HeaderName| -> Option<Box<str>> { Some(head.headers.get(name)?.to_str().ok()?.into()) };
+        let rate_limit = || RateLimit {
+            is_exhausted: header(HeaderName::from_static(RateLimit::REMAINING))
+                .is_some_and(|left| left.trim() == "0"),
+            reset_after: header(HeaderName::from_static(RateLimit::RESET_AFTER)),
+        };
         Ok(ReplyHead {
             status: head.status.as_u16(),
-            retry_after: header(RETRY_AFTER),
+            retry_after: header(RETRY_AFTER).or_else(|| rate_limit().wait()),
             location: head.status.is_redirection().then(|| header(LOCATION)).flatten(),
         })
     }

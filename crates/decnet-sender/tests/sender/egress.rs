@@ -132,10 +132,11 @@ fn refused_connection_falls_back_to_the_next_address() {
 }
 
 /// Fills the backlog of an address until the kernel drops further connection attempts.
-async fn unresponsive(address: SocketAddr) -> (TcpListener, Vec<TcpStream>) {
+pub(crate) async fn unresponsive(address: SocketAddr) -> (TcpListener, Vec<TcpStream>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(address).unwrap();
     let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
     let mut connections = Vec::new();
     while let Ok(connected) = timeout(SHORT, TcpStream::connect(address)).await {
         connections.push(connected.unwrap());

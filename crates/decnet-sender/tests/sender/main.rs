@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access_tokens;
+mod acknowledgements;
+mod client_certificates;
 mod connections;
 mod early_replies;
 mod egress;
@@ -9,6 +12,7 @@ mod faults;
 mod framing;
 mod http2;
 mod own_network;
+mod proxies;
 mod repeats;
 mod request;
 mod settings;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use decnet_core::delivery::Reason;
 use decnet_core::redact::Secret;
 use decnet_core::settings::Headers;
@@ -11,6 +13,7 @@ use decnet_core::trace;
 use decnet_runtime::clock::Clock;
 use decnet_sender::{Message, Options, Sender};
 use decnet_testkit::{Receiver, Request, Step, reply};
+use ring::signature::{ED25519, UnparsedPublicKey};
 
 use crate::support::*;
 
@@ -106,6 +109,25 @@ fn replaced_secrets_sign_until_they_expire() {
             let decnet = request.header("x-decnet-signature");
             assert!(SigningKey::new(&Secret::new(SECRET)).verify_decnet(&request.body, decnet));
         }
+    }
+}
+
+#[test]
+fn asymmetric_signature_follows_the_symmetric_one() {
+    // The example key of Svix, whose server defined the scheme: seed and public key.
+    const KEY: &str =
+        "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==";
+    const PUBLIC: &str = "1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=";
+    let public = UnparsedPublicKey::new(&ED25519, STANDARD.decode(PUBLIC).unwrap());
+    for (receiver, sender) in both() {
+        let target = target_of(&stored(&receiver.url("/"), &format!(r#"{{"private_key": "{KEY}"}}"#)));
+        run(async { assert_status(&send(&sender, &target).await, 200) });
+        let request = &receiver.requests()[0];
+        let (first, second) = request.header("webhook-signature").split_once(' ').unwrap();
+        assert!(first.starts_with("v1,"), "{first}");
+        let signature = STANDARD.decode(second.strip_prefix("v1a,").unwrap()).unwrap();
+        let signed = format!("e1.{}.", request.header("webhook-timestamp"));
+        public.verify(&[signed.as_bytes(), &request.body].concat(), &signature).unwrap();
     }
 }
 

@@ -76,7 +76,7 @@ pub(crate) fn target(url: &str) -> Target {
 }
 
 pub(crate) fn target_of(stored: &StoredSubscription) -> Target {
-    Target::for_subscription(&stored.subscription, &stored.settings, &stored.old_secrets).unwrap()
+    Target::for_subscription(&stored.subscription, &stored.settings, &stored.old_secrets, None).unwrap()
 }
 
 /// Returns a subscription with these settings as the catalog stores it.

@@ -16,6 +16,7 @@ use super::load::{DUPLICATE, RawRow, Selection, TOO_MANY};
 use super::open::Catalog;
 use super::schema::COLUMNS;
 use super::validate::{RowProblem, StoredSubscription, validate};
+use crate::vault::Keys;
 
 /// The digests of the valid rows when the table was last read.
 #[derive(Debug, Default)]
@@ -40,7 +41,7 @@ struct RowDigest {
 /// The differences between two reads of the table.
 #[derive(Debug, Default)]
 pub struct Changes {
-    /// The valid rows that are new or differ, in table order. Always includes rows with warnings.
+    /// The valid rows that are new or differ, in table order. Always includes rows with warnings and held rows.
     pub subscriptions: Vec<StoredSubscription>,
     /// The UUIDs of rows that were valid and are now invalid or deleted.
     pub missing: Vec<Arc<str>>,
@@ -74,7 +75,8 @@ impl RowDigests {
     /// Adds or updates a valid row. Returns `false` if this read has already found its UUID.
     fn upsert(&mut self, stored: &StoredSubscription, digest: u64) -> bool {
         let (uuid, read) = (&*stored.subscription.uuid, self.reads);
-        let digest = stored.warnings.is_empty().then_some(digest);
+        // A hold is reported again too: its cause may be elsewhere, such as a key that the key file does not have.
+        let digest = (stored.warnings.is_empty() && stored.hold.is_none()).then_some(digest);
         let Some(position) = self.positions.get(uuid) else {
             let uuid: Arc<str> = uuid.into();
             self.positions.insert(Arc::clone(&uuid), self.rows.len());
@@ -117,7 +119,7 @@ impl Catalog {
         digests.reads += 1;
         let read = if is_first {
             self.each_row(Selection::All, "", [], |row| {
-                take(row, index, digest(row)?, digests, &mut changes)?;
+                take(row, &self.keys, (index, digest(row)?), digests, &mut changes)?;
                 index += 1;
                 Ok(())
             })
@@ -143,7 +145,8 @@ impl Catalog {
             } else {
                 let rowid: i64 = row.get(RawRow::ROWID)?;
                 let mut statement = self.connection.prepare_cached(&select_by_rowid)?;
-                statement.query_row([rowid], |row| take(row, index, digest, digests, changes))?;
+                statement
+                    .query_row([rowid], |row| take(row, &self.keys, (index, digest), digests, changes))?;
             }
             index += 1;
             Ok(())
@@ -154,12 +157,12 @@ impl Catalog {
 /// Validates a row that differs and adds it to the changes.
 fn take(
     row: &rusqlite::Row<'_>,
-    index: usize,
-    digest: u64,
+    keys: &Keys,
+    (index, digest): (usize, u64),
     digests: &mut RowDigests,
     changes: &mut Changes,
 ) -> rusqlite::Result<()> {
-    let raw = RawRow::read(row)?;
+    let raw = RawRow::read(row, keys)?;
     let validated = if index < MAX_SUBSCRIPTIONS { validate(&raw) } else { Err(TOO_MANY) };
     match validated {
         Ok(stored) if digests.upsert(&stored, digest) => {

@@ -1,21 +1,24 @@
 //! Creation, changes and deletion of subscriptions by operators.
 
 use decnet_core::redact::{EndpointUrl, Secret};
-use decnet_core::settings::{Change, Settings, SettingsPatch};
+use decnet_core::settings::{Settings, SettingsPatch};
 use decnet_core::subscription::{Problem, check_name, check_secret, is_same_name};
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
-use rusqlite::types::Value;
+use rusqlite::types::{Null, Value};
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::assignments::{Assignments, text};
+use super::destination;
 use super::error::{Abort, Error};
-use super::extension_table::{ExtensionRow, ExtensionTable, delete_orphans};
+use super::extension_table::{ExtensionRow, ExtensionTable, SECRET_COLUMNS, delete_orphans};
 use super::open::Catalog;
+use super::sql_value::SqlValue;
 use super::trips::Trips;
-use super::validate::{headers, settings};
+use super::validate::{authorization, credentials, headers, settings};
 use crate::sql;
+use crate::vault::Keys;
 
 /// The values of a new subscription.
 #[derive(Debug, Clone)]
@@ -30,7 +33,7 @@ pub struct NewSubscription {
     pub patterns: Vec<Pattern>,
     /// Whether events are routed to the subscription.
     pub enabled: bool,
-    /// The settings, including headers.
+    /// The settings, including headers and credentials.
     pub settings: Settings,
 }
 
@@ -52,6 +55,9 @@ pub struct Patch {
     pub settings: SettingsPatch,
     /// The new value of `paused`: whether deliveries wait.
     pub paused: Option<bool>,
+    /// Whether headers, credentials and old secrets that cannot be decrypted are removed first. Otherwise a change of such values is
+    /// rejected.
+    pub discard_encrypted: bool,
 }
 
 impl Catalog {
@@ -70,6 +76,7 @@ impl Catalog {
     /// See [`Self::create`]; the error is that of the first invalid subscription.
     pub fn create_all(&mut self, new: &[NewSubscription], now: UnixMicros) -> Result<Vec<String>, Error> {
         let prepared: Vec<_> = new.iter().map(prepare).collect::<Result<_, Error>>()?;
+        let keys = self.keys.clone();
         self.write(|transaction, mut extension| {
             for (new, (uuid, patterns)) in new.iter().zip(&prepared) {
                 if uuid_by_name(transaction, &new.name)?.is_some() {
@@ -80,7 +87,8 @@ impl Catalog {
                     extension.ensure(transaction)?;
                     let row = ExtensionRow { conn: transaction, uuid };
                     row.write_settings(&new.settings)?;
-                    row.write_headers(&new.settings)?;
+                    row.write_headers(&keys, &new.settings)?;
+                    row.write_credentials(&keys, &new.settings)?;
                 }
             }
             Ok(())
@@ -97,6 +105,7 @@ impl Catalog {
             return Ok(());
         }
         let mut assign = assignments(patch, now)?;
+        let keys = self.keys.clone();
         self.write(|transaction, mut extension| {
             let trips = Trips::detect(transaction)?;
             if let Some(name) = &patch.name
@@ -116,11 +125,11 @@ impl Catalog {
             if assign.update(transaction, "uuid = ?", [text(uuid)])? == 0 {
                 return Err(Error::not_found(uuid).into());
             }
-            if patch.paused.is_some() || !patch.settings.is_empty() {
+            if patch.paused.is_some() || !patch.settings.is_empty() || patch.discard_encrypted {
                 extension.ensure(transaction)?;
             }
             if extension == ExtensionTable::Present {
-                ExtensionRow { conn: transaction, uuid }.apply(patch)?;
+                ExtensionRow { conn: transaction, uuid }.apply(patch, &keys)?;
             }
             Ok(())
         })
@@ -147,13 +156,17 @@ impl Catalog {
 fn prepare(new: &NewSubscription) -> Result<(String, String), Error> {
     check_name(&new.name)?;
     check_secret(new.secret.expose())?;
-    check_headers(&new.settings, &new.url)?;
+    authorization(&new.settings, &new.url)?;
+    destination::check(&new.settings)?;
     Ok((Uuid::new_v4().to_string(), json_list(&new.patterns)?))
 }
 
 impl ExtensionRow<'_> {
     /// Applies the changes that concern the extension table.
-    fn apply(self, patch: &Patch) -> Result<(), Abort> {
+    fn apply(self, patch: &Patch, keys: &Keys) -> Result<(), Abort> {
+        if patch.discard_encrypted {
+            self.discard_locked(keys)?;
+        }
         if patch.enabled == Some(true) {
             self.clear_gone()?;
         }
@@ -165,31 +178,62 @@ impl ExtensionRow<'_> {
             self.set("paused", paused)?;
         }
         if patch.secret.is_some() {
-            self.set_old_secrets(&[])?;
+            self.set_old_secrets(keys, &[])?;
         }
         if !patch.settings.is_empty() || patch.url.is_some() {
-            self.change_settings(&patch.settings)?;
+            self.change_settings(&patch.settings, keys)?;
         }
         Ok(())
     }
 
+    /// Removes the secrets that cannot be decrypted.
+    fn discard_locked(self, keys: &Keys) -> Result<(), Abort> {
+        for column in SECRET_COLUMNS {
+            match self.get_secret(keys, column) {
+                Err(abort) if abort.is_locked() => self.set(column, Null)?,
+                other => drop(other?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns a secret for a change. A secret that cannot be decrypted counts as NULL unless it `is_changed`.
+    fn secret_to_change(
+        self,
+        keys: &Keys,
+        column: &'static str,
+        is_changed: bool,
+    ) -> Result<SqlValue, Abort> {
+        match self.get_secret(keys, column) {
+            Err(abort) if abort.is_locked() && !is_changed => Ok(SqlValue::Null),
+            other => other,
+        }
+    }
+
     /// Changes the settings. Stored values that cannot be read are overwritten only if the patch changes them.
-    fn change_settings(self, patch: &SettingsPatch) -> Result<(), Abort> {
+    fn change_settings(self, patch: &SettingsPatch, keys: &Keys) -> Result<(), Abort> {
+        let stored_headers = self.secret_to_change(keys, "headers", !patch.headers.is_keep())?;
+        let stored_credentials = self.secret_to_change(keys, "credentials", patch.changes_credentials())?;
         let current = Settings {
-            headers: headers(&self.get("headers")?).unwrap_or_default(),
+            headers: headers(&stored_headers).unwrap_or_default(),
+            credentials: credentials(&stored_credentials).unwrap_or_default(),
             ..settings(&self.get("settings")?).unwrap_or_default()
         };
         let changed = patch.apply(&current).map_err(|error| Error::Invalid(error.into()))?;
         let url = "SELECT CAST(url AS TEXT) FROM webhook_subscriptions WHERE uuid = ?1";
         // An invalid URL is reported by `validate`.
         if let Ok(url) = EndpointUrl::new(&sql::value::<String>(self.conn, url, [self.uuid])?) {
-            check_headers(&changed, &url)?;
+            authorization(&changed, &url).map_err(Error::from)?;
         }
-        if !(SettingsPatch { headers: Change::Keep, ..patch.clone() }.is_empty()) {
+        if !patch.without_secrets().is_empty() {
+            destination::check(&changed).map_err(Error::from)?;
             self.write_settings(&changed)?;
         }
         if !patch.headers.is_keep() {
-            self.write_headers(&changed)?;
+            self.write_headers(keys, &changed)?;
+        }
+        if patch.changes_credentials() {
+            self.write_credentials(keys, &changed)?;
         }
         Ok(())
     }
@@ -199,13 +243,15 @@ impl ExtensionRow<'_> {
         self.set("settings", json)
     }
 
-    fn write_headers(self, settings: &Settings) -> rusqlite::Result<()> {
-        self.set("headers", settings.headers.to_stored().expose())
+    fn write_headers(self, keys: &Keys, Settings { headers, .. }: &Settings) -> Result<(), Abort> {
+        let stored = (!headers.is_empty()).then(|| headers.to_stored());
+        self.set_secret(keys, "headers", stored.as_ref().map(Secret::expose))
     }
-}
 
-fn check_headers(settings: &Settings, url: &EndpointUrl) -> Result<(), Error> {
-    Ok(settings.headers.check_with_url(url).map_err(|error| Problem::Settings(error.into()))?)
+    fn write_credentials(self, keys: &Keys, Settings { credentials, .. }: &Settings) -> Result<(), Abort> {
+        let stored = (!credentials.is_empty()).then(|| credentials.to_stored());
+        self.set_secret(keys, "credentials", stored.as_ref().map(Secret::expose))
+    }
 }
 
 fn insert(

@@ -97,6 +97,15 @@ pub enum Error {
         /// SQLite's error.
         source: rusqlite::Error,
     },
+    /// The key file cannot be used, so secrets cannot be stored.
+    #[error("cannot encrypt secrets: the key file cannot be used: {0}")]
+    KeyFile(Box<str>),
+    /// The catalog has encrypted secrets, and no key file is configured.
+    #[error(
+        "the catalog contains encrypted secrets, and DECNET_WEBHOOK_KEY_FILE is not set; set it to the key file, so that no \
+         secret is stored unencrypted"
+    )]
+    NoKeyFile,
     /// Another subscription has this name.
     #[error("the subscription `{0}` already exists; choose another name, or update that subscription")]
     NameTaken(String),
@@ -152,6 +161,11 @@ pub(super) enum Abort {
 }
 
 impl Abort {
+    /// Returns whether the reason is a secret that cannot be decrypted.
+    pub(super) fn is_locked(&self) -> bool {
+        matches!(self, Self::Rejected(Error::Invalid(Problem::Encrypted { .. })))
+    }
+
     /// Converts the reason to the error of a catalog at `path`.
     pub(super) fn at(self, path: &Path) -> Error {
         match self {

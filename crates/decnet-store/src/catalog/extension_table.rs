@@ -4,7 +4,8 @@
 //! while the row has the same `auto_disabled_at`. If DECNET, which does not use this table, enables or trips the
 //! subscription, the value becomes invalid.
 //!
-//! Operators set `paused`, `settings`, `headers` and `old_secrets`. The latter two are secrets.
+//! Operators set `paused`, `settings`, `headers`, `credentials` and `old_secrets`. The latter three are secrets, which are encrypted
+//! if there is a key file: see [`crate::vault`].
 //!
 //! The worker sets `deferred_until`, the time before which the receiver wants no requests. Enabling the subscription
 //! clears it and increments `deferrals_lifted`, which notifies a running worker.
@@ -15,19 +16,28 @@ use decnet_core::signature::OldSecret;
 use decnet_core::time::UnixMicros;
 use rusqlite::{Connection, ToSql, Transaction, params};
 
-use super::error::Abort;
+use super::encryption;
+use super::error::{Abort, Error};
 use super::schema::{column_names, table_exists};
 use super::schema_version::SchemaVersion;
 use super::secret_rotation;
 use super::sql_value::{SqlValue, bounded};
 use crate::sql;
+use crate::vault::Keys;
 
 const VERSION: SchemaVersion =
-    SchemaVersion { table: "decnet_webhook_schema", what: "webhook settings", supported: 3 };
+    SchemaVersion { table: "decnet_webhook_schema", what: "webhook settings", supported: 4 };
 
-/// The name and type of each column, and the version that added it. Headers have a column of their own, so that displayed
+/// The columns with secrets.
+pub(super) const SECRET_COLUMNS: [&str; 3] = ["headers", "credentials", "old_secrets"];
+
+/// The condition that a row has an encrypted secret; an index contains these rows.
+pub(super) const IS_ENCRYPTED: &str =
+    "headers GLOB 'enc:*' OR credentials GLOB 'enc:*' OR old_secrets GLOB 'enc:*'";
+
+/// The name and type of each column, and the version that added it. Secrets have columns of their own, so that displayed
 /// settings cannot contain them.
-pub(super) const COLUMNS: [(&str, &str, i64); 8] = [
+pub(super) const COLUMNS: [(&str, &str, i64); 9] = [
     ("gone_at", "INTEGER", 1),
     ("settings", "TEXT NOT NULL DEFAULT '{}'", 1),
     ("headers", "TEXT", 2),
@@ -35,6 +45,7 @@ pub(super) const COLUMNS: [(&str, &str, i64); 8] = [
     ("old_secrets", "TEXT", 2),
     ("deferred_until", "INTEGER", 3),
     ("deferrals_lifted", "INTEGER NOT NULL DEFAULT 0", 3),
+    ("credentials", "TEXT", 4),
     ("old_secrets_until", "INTEGER", 2),
 ];
 /// The number of columns that are read with a subscription: all but `old_secrets_until`, by which expired secrets are found.
@@ -100,10 +111,12 @@ pub(super) fn migrate(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
         transaction
             .execute_batch(&format!("ALTER TABLE decnet_webhook_settings ADD COLUMN {name} {kind}"))?;
     }
-    transaction.execute_batch(
+    transaction.execute_batch(&format!(
         "CREATE INDEX IF NOT EXISTS decnet_webhook_old_secrets
-         ON decnet_webhook_settings (old_secrets_until) WHERE old_secrets_until IS NOT NULL",
-    )?;
+         ON decnet_webhook_settings (old_secrets_until) WHERE old_secrets_until IS NOT NULL;
+         CREATE INDEX IF NOT EXISTS decnet_webhook_encrypted
+         ON decnet_webhook_settings (uuid) WHERE {IS_ENCRYPTED}"
+    ))?;
     VERSION.write(transaction)
 }
 
@@ -122,6 +135,30 @@ impl ExtensionRow<'_> {
              ON CONFLICT (uuid) DO UPDATE SET {column} = excluded.{column}"
         );
         sql::execute(self.conn, &upsert, params![self.uuid, value]).map(drop)
+    }
+
+    /// Returns a column of [`SECRET_COLUMNS`], decrypted.
+    ///
+    /// # Errors
+    /// [`Problem::Encrypted`](decnet_core::subscription::Problem::Encrypted), or the file cannot be read.
+    pub(super) fn get_secret(self, keys: &Keys, column: &'static str) -> Result<SqlValue, Abort> {
+        let opened = encryption::open(keys, column, self.uuid, self.get(column)?);
+        opened.map_err(|problem| Error::from(problem).into())
+    }
+
+    /// Sets a column of [`SECRET_COLUMNS`], encrypted if there is a key file.
+    ///
+    /// # Errors
+    /// The value cannot be encrypted, or the file cannot be written.
+    pub(super) fn set_secret(
+        self,
+        keys: &Keys,
+        column: &'static str,
+        text: Option<&str>,
+    ) -> Result<(), Abort> {
+        let stored =
+            text.map(|text| encryption::seal(self.conn, keys, column, self.uuid, text)).transpose()?;
+        Ok(self.set(column, stored)?)
     }
 
     /// Returns one column; NULL if the row does not exist.
@@ -145,9 +182,10 @@ impl ExtensionRow<'_> {
     }
 
     /// Sets the secrets that sign in addition to the current secret, and the time at which the first of them expires.
-    pub(super) fn set_old_secrets(self, old: &[OldSecret]) -> rusqlite::Result<()> {
-        self.set("old_secrets", (!old.is_empty()).then(|| secret_rotation::to_stored(old)))?;
-        self.set("old_secrets_until", old.iter().map(|old| old.until.0).min())
+    pub(super) fn set_old_secrets(self, keys: &Keys, old: &[OldSecret]) -> Result<(), Abort> {
+        let stored = (!old.is_empty()).then(|| secret_rotation::to_stored(old));
+        self.set_secret(keys, "old_secrets", stored.as_deref())?;
+        Ok(self.set("old_secrets_until", old.iter().map(|old| old.until.0).min())?)
     }
 }
 

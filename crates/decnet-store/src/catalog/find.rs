@@ -25,7 +25,7 @@ impl Catalog {
     pub fn rows(&self) -> Result<Vec<Row>, Error> {
         let (mut uuids, mut rows) = (FxHashSet::default(), Vec::new());
         self.each_row(Selection::All, "", [], |row| {
-            let raw = RawRow::read(row)?;
+            let raw = RawRow::read(row, &self.keys)?;
             let validated = match validate(&raw) {
                 _ if rows.len() >= MAX_SUBSCRIPTIONS => Err(TOO_MANY),
                 Ok(stored) if !uuids.insert(stored.subscription.uuid.clone()) => Err(DUPLICATE),
@@ -53,7 +53,7 @@ impl Catalog {
     pub fn get(&self, uuid: &str) -> Result<Option<(Row, Option<StoredSubscription>)>, Error> {
         let mut found = None;
         self.each_row(Selection::All, "WHERE s.uuid = ?1", [uuid], |row| {
-            let raw = RawRow::read(row)?;
+            let raw = RawRow::read(row, &self.keys)?;
             let validated = validate(&raw);
             found = Some((Row::new(&raw, &validated), validated.ok()));
             Ok(())
@@ -84,7 +84,7 @@ impl Catalog {
         let condition = "WHERE s.rowid IN (SELECT rowid FROM webhook_subscriptions WHERE rowid > ?1 \
                       ORDER BY rowid LIMIT ?2) ORDER BY s.rowid";
         self.each_row(Selection::All, condition, (after, limit), |row| {
-            let raw = RawRow::read(row)?;
+            let raw = RawRow::read(row, &self.keys)?;
             page.push((row.get(RawRow::ROWID)?, Row::new(&raw, &validate(&raw))));
             Ok(())
         })?;

@@ -5,12 +5,14 @@ use decnet_core::subscription::{Activity, Problem};
 use decnet_core::time::UnixMicros;
 
 use super::diff::{Changes, RowDigests, UNCOMPARED};
+use super::encryption;
 use super::error::Error;
 use super::extension_table::ExtensionTable;
 use super::open::Catalog;
 use super::schema::{COLUMNS, TRIPPED_AT};
 use super::sql_value::{SqlValue, bounded};
 use super::trips::Trips;
+use crate::vault::Keys;
 
 /// The unvalidated values of a row of DECNET's table and of the extension table.
 pub(super) struct RawRow {
@@ -30,16 +32,20 @@ pub(super) struct RawRow {
     /// `enabled IS 1`, evaluated by SQLite to agree with the version check of [`Catalog::record`].
     is_enabled: bool,
     gone_at: SqlValue,
-    /// JSON of [`Settings`](decnet_core::settings::Settings) without headers.
+    /// JSON of [`Settings`](decnet_core::settings::Settings) without headers and credentials.
     pub(super) settings: SqlValue,
-    /// JSON of the headers with their values.
+    /// JSON of the headers with their values, decrypted.
     pub(super) headers: SqlValue,
     pub(super) paused: SqlValue,
-    /// JSON of the replaced secrets that still sign.
+    /// JSON of the replaced secrets that still sign, decrypted.
     pub(super) old_secrets: SqlValue,
     /// See [`super::extension_table`].
     deferred_until: SqlValue,
     pub(super) deferrals_lifted: SqlValue,
+    /// JSON of the credentials, decrypted.
+    pub(super) credentials: SqlValue,
+    /// The problem of the first secret that cannot be decrypted. It reads as NULL.
+    pub(super) locked: Option<Problem>,
 }
 
 impl RawRow {
@@ -68,7 +74,24 @@ impl RawRow {
         Some(UnixMicros(until))
     }
 
-    pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(row: &rusqlite::Row<'_>, keys: &Keys) -> rusqlite::Result<Self> {
+        let mut raw = Self::read_stored(row)?;
+        let Self { uuid, headers, credentials, old_secrets, locked, .. } = &mut raw;
+        let uuid = uuid.text().unwrap_or_default();
+        let secrets = [("headers", headers), ("credentials", credentials), ("old_secrets", old_secrets)];
+        for (column, value) in secrets {
+            let stored = std::mem::replace(value, SqlValue::Null);
+            match encryption::open(keys, column, uuid, stored) {
+                Ok(opened) => *value = opened,
+                Err(problem) => {
+                    locked.get_or_insert(problem);
+                }
+            }
+        }
+        Ok(raw)
+    }
+
+    fn read_stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         let mut index = 0;
         let mut next = || {
             index += 1;
@@ -97,6 +120,8 @@ impl RawRow {
             old_secrets: next()?,
             deferred_until: next()?,
             deferrals_lifted: next()?,
+            credentials: next()?,
+            locked: None,
         })
     }
 }

@@ -9,11 +9,14 @@
 //! - The worker calls [`Catalog::load`], then [`Catalog::changes`], and writes results with [`Catalog::record`].
 //! - Operators call [`Catalog::rows`], [`Catalog::find`], [`Catalog::create`], [`Catalog::update`],
 //!   [`Catalog::rotate_secret`] and [`Catalog::delete`].
+//! - [`Catalog::with_keys`] sets the keys that encrypt secrets, and [`Catalog::reencrypt`] applies the first of them to all secrets.
 //! - `tokens` and `sessions` contain API tokens and dashboard sessions.
 
 mod assignments;
+mod destination;
 mod diff;
 mod edit;
+mod encryption;
 mod error;
 mod extension_table;
 mod find;
@@ -34,6 +37,8 @@ mod validate;
 
 pub use diff::{Changes, RowDigests};
 pub use edit::{NewSubscription, Patch};
+pub(crate) use encryption::census as encryption_census;
+pub use encryption::{Encryption, Reencrypted};
 pub use error::Error;
 pub use open::{Catalog, Create};
 pub use record::{CircuitChange, Deferral, HealthUpdate, LastFailure, RecordOutcome};

@@ -14,6 +14,7 @@ use super::trips::Trips;
 use crate::file_identity::OpenedFile;
 use crate::ownership::create_private;
 use crate::sql;
+use crate::vault::Keys;
 
 /// Capacity of the cache of prepared statements.
 const PREPARED_STATEMENTS: usize = 64;
@@ -37,6 +38,8 @@ pub enum Create {
 pub struct Catalog {
     pub(super) connection: Connection,
     file: OpenedFile,
+    /// The keys that encrypt and decrypt secrets.
+    pub(super) keys: Keys,
 }
 
 impl Catalog {
@@ -49,13 +52,19 @@ impl Catalog {
             create_file(path)?;
         }
         let file = OpenedFile::of(path);
-        let mut catalog = Self { connection: connect(path)?, file };
+        let mut catalog = Self { connection: connect(path)?, file, keys: Keys::default() };
         if create == Create::IfMissing && catalog.is_empty()? {
             catalog.create_table()?;
         }
         catalog.check_columns()?;
         catalog.extension_table()?;
         Ok(catalog)
+    }
+
+    /// Uses these keys for secrets. By default there are none: secrets are stored unencrypted, and encrypted ones cannot be read.
+    #[must_use]
+    pub fn with_keys(self, keys: Keys) -> Self {
+        Self { keys, ..self }
     }
 
     /// Returns the path of the file.
@@ -88,7 +97,7 @@ impl Catalog {
         if !sql::value(&new.connection, has_rows, []).map_err(new.sqlite_error())? {
             return Err(Error::Emptied(path.into()));
         }
-        *self = new;
+        *self = new.with_keys(self.keys.clone());
         Ok(true)
     }
 
@@ -132,7 +141,7 @@ impl Catalog {
         &mut self,
         work: impl FnOnce(&Transaction<'_>, &Path) -> Result<T, Abort>,
     ) -> Result<T, Error> {
-        let Self { connection, file } = self;
+        let Self { connection, file, .. } = self;
         let run = || {
             // SQLite waits for the write lock only at the beginning. A read transaction that becomes a write transaction fails at
             // once if another process has written in between.

@@ -11,7 +11,9 @@ use serde::{Serialize, Serializer};
 
 use super::load::RawRow;
 use super::sql_value::SqlValue;
-use super::validate::{StoredSubscription, display_name, display_uuid, headers, paused, settings};
+use super::validate::{
+    StoredSubscription, credentials, display_name, display_uuid, headers, paused, settings,
+};
 
 /// A row for display. Serializes to the fields of DECNET's API and the row's problems.
 #[derive(Clone, PartialEq, Eq, Serialize)]
@@ -53,6 +55,10 @@ pub struct Row {
     pub old_secrets_until: Vec<UnixMicros>,
     /// The problem that prevents deliveries.
     pub problem: Option<String>,
+    /// Whether the problem is that of the filter, the format, the template, the headers or the credentials: the row is valid, and
+    /// deliveries wait.
+    #[serde(skip)]
+    pub is_held: bool,
     /// Problems that do not prevent deliveries.
     pub warnings: Vec<String>,
     /// The meaning of `enabled` and `auto_disabled_at` together.
@@ -71,6 +77,7 @@ impl Row {
     #[must_use]
     pub fn parked_by(&self) -> Option<&'static str> {
         match self.activity {
+            _ if self.is_held => Some("held"),
             _ if self.problem.is_some() => Some("bad row"),
             Activity::Disabled => Some("disabled"),
             _ if self.paused => Some("paused"),
@@ -98,6 +105,7 @@ impl Row {
             gone: raw.is_gone(),
             settings: Settings {
                 headers: headers(&raw.headers).unwrap_or_default(),
+                credentials: credentials(&raw.credentials).unwrap_or_default(),
                 ..settings(&raw.settings).unwrap_or_default()
             },
             paused: paused(&raw.paused).0,
@@ -107,7 +115,11 @@ impl Row {
                 .flat_map(|stored| &stored.old_secrets)
                 .map(|old| old.until)
                 .collect(),
-            problem: validated.as_ref().err().map(Problem::to_string),
+            problem: match validated {
+                Ok(stored) => stored.hold.as_ref().map(Problem::to_string),
+                Err(problem) => Some(problem.to_string()),
+            },
+            is_held: validated.as_ref().is_ok_and(|stored| stored.hold.is_some()),
             warnings: validated.iter().flat_map(|stored| &stored.warnings).map(Problem::to_string).collect(),
             activity: raw.activity(),
         }

@@ -11,12 +11,13 @@ use decnet_core::time::UnixMicros;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-use super::error::Error;
+use super::error::{Abort, Error};
 use super::extension_table::{ExtensionRow, ExtensionTable, with_expired_secrets};
 use super::open::Catalog;
 use super::sql_value::SqlValue;
 use super::trips::Trips;
 use crate::sql;
+use crate::vault::Keys;
 
 /// The reason why a rotation is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,11 +83,12 @@ impl Catalog {
         if overlap > MAX_SECRET_OVERLAP {
             return Err(RotationError::Overlap.into());
         }
+        let keys = self.keys.clone();
         self.write(|transaction, mut extension| {
             let current = current_secret(transaction, uuid)?.ok_or_else(|| Error::not_found(uuid))?;
             extension.ensure(transaction)?;
             let row = ExtensionRow { conn: transaction, uuid };
-            let mut old = row.active_old_secrets(now)?;
+            let mut old = row.active_old_secrets(&keys, now)?;
             // The new secret may be an old one.
             old.retain(|old| old.secret != *secret);
             if let Ok(current) = current.text() {
@@ -104,15 +106,17 @@ impl Catalog {
             Trips::detect(transaction)?.keep_through_update(uuid, now)?;
             let update = "UPDATE webhook_subscriptions SET secret = ?2, updated_at = ?3 WHERE uuid = ?1";
             sql::execute(transaction, update, [uuid, secret.expose(), &now.to_sqlite()])?;
-            Ok(row.set_old_secrets(&old)?)
+            row.set_old_secrets(&keys, &old)
         })
     }
 
-    /// Removes all old secrets of a subscription. Returns the number of those that still signed.
+    /// Removes all old secrets of a subscription, also if they cannot be decrypted. Returns the number of those that still signed, as
+    /// far as they can be read.
     ///
     /// # Errors
     /// The UUID does not exist, or the file cannot be written.
     pub fn revoke_old_secrets(&mut self, uuid: &str, now: UnixMicros) -> Result<usize, Error> {
+        let keys = self.keys.clone();
         self.write(|transaction, extension| {
             if current_secret(transaction, uuid)?.is_none() {
                 return Err(Error::not_found(uuid).into());
@@ -121,13 +125,14 @@ impl Catalog {
                 return Ok(0);
             }
             let row = ExtensionRow { conn: transaction, uuid };
-            let revoked = row.active_old_secrets(now)?.len();
-            row.set_old_secrets(&[])?;
+            let revoked = row.active_old_secrets(&keys, now).map_or(0, |old| old.len());
+            row.set_old_secrets(&keys, &[])?;
             Ok(revoked)
         })
     }
 
-    /// Removes expired secrets from the file. Returns the number of subscriptions that had expired secrets.
+    /// Removes expired secrets from the file, unless they cannot be decrypted. Returns the number of subscriptions that had expired
+    /// secrets.
     ///
     /// # Errors
     /// The file cannot be read or written. It is written only if there are expired secrets.
@@ -137,24 +142,30 @@ impl Catalog {
         {
             return Ok(0);
         }
+        let keys = self.keys.clone();
         self.write(|transaction, extension| {
             if extension != ExtensionTable::Present {
                 return Ok(0);
             }
-            let uuids = with_expired_secrets(transaction, now)?;
-            for uuid in &uuids {
-                let row = ExtensionRow { conn: transaction, uuid };
-                row.set_old_secrets(&row.active_old_secrets(now)?)?;
+            let mut removed = 0;
+            for uuid in with_expired_secrets(transaction, now)? {
+                let row = ExtensionRow { conn: transaction, uuid: &uuid };
+                match row.active_old_secrets(&keys, now) {
+                    Ok(active) => row.set_old_secrets(&keys, &active)?,
+                    Err(abort) if abort.is_locked() => continue,
+                    Err(abort) => return Err(abort),
+                }
+                removed += 1;
             }
-            Ok(uuids.len())
+            Ok(removed)
         })
     }
 }
 
 impl ExtensionRow<'_> {
-    /// Returns the old secrets that still sign; none if they cannot be read.
-    fn active_old_secrets(self, now: UnixMicros) -> rusqlite::Result<Vec<OldSecret>> {
-        let mut old = from_stored(&self.get("old_secrets")?).unwrap_or_default();
+    /// Returns the old secrets that still sign; none if they are invalid.
+    fn active_old_secrets(self, keys: &Keys, now: UnixMicros) -> Result<Vec<OldSecret>, Abort> {
+        let mut old = from_stored(&self.get_secret(keys, "old_secrets")?).unwrap_or_default();
         old.retain(|old| old.until > now);
         Ok(old)
     }

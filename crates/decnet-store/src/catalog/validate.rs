@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use decnet_core::limits::MAX_NAME_CHARS;
 use decnet_core::redact::{EndpointUrl, Secret};
-use decnet_core::settings::{Headers, Settings};
+use decnet_core::settings::{Credentials, Headers, Settings};
 use decnet_core::signature::OldSecret;
 use decnet_core::subscription::{
     Activity, Problem, Subscription, check_secret, check_secret_form, stored_patterns,
 };
 use decnet_core::time::UnixMicros;
 
+use super::destination;
 use super::load::RawRow;
 use super::secret_rotation::from_stored;
 use super::sql_value::SqlValue;
@@ -26,10 +27,13 @@ pub struct StoredSubscription {
     pub subscription: Subscription,
     /// Whether a 410 caused the current trip. The receiver is then not probed.
     pub gone: bool,
-    /// The settings, including headers.
+    /// The settings, including headers and credentials.
     pub settings: Settings,
     /// Whether an operator has paused the subscription. Its deliveries then wait.
     pub paused: bool,
+    /// The problem of the filter, the format, the template, the headers or the credentials because of which deliveries wait, if there
+    /// is one.
+    pub hold: Option<Problem>,
     /// The recorded time before which the receiver wants no requests (`Retry-After`). It may have passed.
     pub deferred_until: Option<UnixMicros>,
     /// The number of times that an operator has cancelled a deferral by the receiver.
@@ -44,10 +48,17 @@ pub struct StoredSubscription {
 }
 
 impl StoredSubscription {
-    /// Returns the warnings, each with the row's UUID and name.
+    /// Returns whether deliveries wait although the subscription may be open: an operator has paused it, or its filter, format,
+    /// headers or credentials cannot be used.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.paused || self.hold.is_some()
+    }
+
+    /// Returns the hold and the warnings, each with the row's UUID and name.
     pub fn row_warnings(&self) -> impl Iterator<Item = RowProblem> {
         let Subscription { uuid, name, .. } = &self.subscription;
-        self.warnings.iter().map(|warning| RowProblem {
+        self.hold.iter().chain(&self.warnings).map(|warning| RowProblem {
             uuid: uuid.to_string(),
             name: name.to_string(),
             problem: warning.to_string(),
@@ -145,7 +156,7 @@ pub(super) fn validate(row: &RawRow) -> Result<StoredSubscription, Problem> {
         activity,
         consecutive_failures: row.consecutive_failures.counter().0,
     };
-    let settings = settings_with_headers(row, &subscription.url, &mut warnings)?;
+    let (settings, hold) = whole_settings(row, &subscription.url, &mut warnings);
     let (paused, is_invalid) = paused(&row.paused);
     if is_invalid {
         warnings.push(Problem::Column { column: "paused", what: "is neither 0 nor 1; it is paused" });
@@ -159,6 +170,7 @@ pub(super) fn validate(row: &RawRow) -> Result<StoredSubscription, Problem> {
     Ok(StoredSubscription {
         subscription,
         gone: row.is_gone(),
+        hold,
         settings,
         paused,
         deferred_until: row.deferred_until(),
@@ -169,32 +181,62 @@ pub(super) fn validate(row: &RawRow) -> Result<StoredSubscription, Problem> {
     })
 }
 
-fn settings_with_headers(
+/// Returns the settings with headers and credentials, and the problem because of which deliveries wait, if there is one.
+fn whole_settings(
     row: &RawRow,
     url: &EndpointUrl,
     warnings: &mut Vec<Problem>,
-) -> Result<Settings, Problem> {
-    let mut settings = settings(&row.settings).unwrap_or_else(|problem| {
+) -> (Settings, Option<Problem>) {
+    let mut hold = row.locked.clone();
+    let settings = settings(&row.settings).unwrap_or_else(|problem| {
         warnings.push(problem);
+        if let SqlValue::Text(stored) = &row.settings {
+            hold = hold.take().or_else(|| destination::unreadable(stored));
+        }
         Settings::default()
     });
-    settings.headers = headers(&row.headers)?;
-    warnings
-        .extend(settings.headers.check_with_url(url).map_err(|error| Problem::Settings(error.into())).err());
+    let headers = headers(&row.headers).unwrap_or_else(|problem| {
+        hold.get_or_insert(problem);
+        Headers::default()
+    });
+    let credentials = credentials(&row.credentials).unwrap_or_else(|problem| {
+        hold.get_or_insert(problem);
+        Credentials::default()
+    });
+    let settings = Settings { headers, credentials, ..settings };
+    let hold = hold.or_else(|| destination::check(&settings).err());
+    warnings.extend(authorization(&settings, url).err());
     if !settings.unknown.is_empty() {
         warnings
             .push(Problem::UnknownSettings(settings.unknown.names().collect::<Vec<_>>().join(", ").into()));
     }
-    Ok(settings)
+    (settings, hold)
 }
 
-/// Returns the headers of a row. Invalid headers prevent deliveries: a request without its credential headers would be rejected
-/// or misinterpreted.
+/// Checks that at most one of the URL, the headers and the credentials has an `authorization`.
+pub(super) fn authorization(settings: &Settings, url: &EndpointUrl) -> Result<(), Problem> {
+    let Settings { headers, credentials, .. } = settings;
+    headers.check_with_url(url).map_err(|error| Problem::Settings(error.into()))?;
+    credentials.check(url, headers).map_err(|error| Problem::Settings(error.into()))
+}
+
+/// Returns the headers of a row. With invalid headers deliveries wait: a request without its headers would be rejected or
+/// misinterpreted.
 pub(super) fn headers(value: &SqlValue) -> Result<Headers, Problem> {
     let invalid = Problem::Column { column: "headers", what: "cannot be read; set the headers again" };
     match value {
         SqlValue::Null => Ok(Headers::default()),
         value => value.text().ok().and_then(|text| Headers::from_stored(text).ok()).ok_or(invalid),
+    }
+}
+
+/// Returns the credentials of a row. With invalid credentials deliveries wait, as with invalid headers.
+pub(super) fn credentials(value: &SqlValue) -> Result<Credentials, Problem> {
+    let invalid =
+        Problem::Column { column: "credentials", what: "cannot be read; set the credentials again" };
+    match value {
+        SqlValue::Null => Ok(Credentials::default()),
+        value => value.text().ok().and_then(|text| Credentials::from_stored(text).ok()).ok_or(invalid),
     }
 }
 
@@ -206,7 +248,7 @@ pub(super) fn paused(value: &SqlValue) -> (bool, bool) {
     }
 }
 
-/// Returns the settings of a row, without headers.
+/// Returns the settings of a row, without headers and credentials.
 pub(super) fn settings(value: &SqlValue) -> Result<Settings, Problem> {
     let invalid = Problem::Column { column: "settings", what: "cannot be read; the defaults are used" };
     match value {

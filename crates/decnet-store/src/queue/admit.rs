@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use decnet_core::delivery::{Reason, State};
 use decnet_core::event::{Event, sendable_id};
 use decnet_core::limits::MAX_FAN_OUT;
-use rusqlite::{CachedStatement, OptionalExtension};
+use decnet_core::time::UnixMicros;
+use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::error::Error;
 use super::id::{DeliveryId, SubscriptionKey};
-use super::state::{HELD, QUEUED};
+use super::state::{HELD, QUEUED, to_columns};
 use super::submitted::{self, SubmissionId};
 use super::writer_state::WriterState;
 
@@ -26,13 +28,32 @@ pub struct Admission {
 }
 
 /// A recipient of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipient {
     /// The subscription.
     pub sub: SubscriptionKey,
-    /// Whether the caller keeps the delivery in memory, and will settle or release it. Until then no claim returns it.
-    /// Otherwise it is queued.
-    pub held: bool,
+    /// The place of the delivery after the admission.
+    pub placement: Placement,
+}
+
+/// The place of a delivery after its admission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Placement {
+    /// The caller keeps the delivery in memory, and will settle or release it. Until then no claim returns it.
+    Held,
+    /// The delivery is queued.
+    Queued,
+    /// The delivery is dead from the start, listed and redeliverable.
+    Dead(Box<Rejection>),
+}
+
+/// The reason why a delivery is dead from the start. It is stored as an attempt without a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// The reason.
+    pub reason: Reason,
+    /// Details for the operator; contains no secrets.
+    pub detail: Box<str>,
 }
 
 /// The result of an admission.
@@ -86,6 +107,7 @@ pub(super) fn admit(writer: &mut WriterState, batch: &[Admission]) -> Result<Vec
             let operational = event.operational.then_some(true);
             add_event.execute((seq, &event.id, &event.topic, now.0, event.body.as_ref(), operational))?;
             add_deliveries(&mut add_delivery, first, to)?;
+            add_rejections(conn, first, to, now)?;
             writer.recent_ids.stage(hash, seq);
             writer.held_watermark.stage(to.len());
         }
@@ -110,8 +132,41 @@ fn add_deliveries(add: &mut CachedStatement<'_>, first: DeliveryId, to: &[Recipi
         return Err(Error::TooManyRecipients);
     }
     for (id, recipient) in (first.0..).zip(to) {
-        let (state, order) = if recipient.held { (HELD, None) } else { (QUEUED, Some(id)) };
+        let (state, order) = match recipient.placement {
+            Placement::Held => (HELD, None),
+            Placement::Queued | Placement::Dead(_) => (QUEUED, Some(id)),
+        };
         add.execute((id, recipient.sub.0, state, order))?;
     }
     Ok(())
+}
+
+/// Ends the deliveries that are dead from the start.
+fn add_rejections(
+    conn: &Connection,
+    first: DeliveryId,
+    to: &[Recipient],
+    now: UnixMicros,
+) -> Result<(), Error> {
+    for (id, recipient) in (first.0..).zip(to) {
+        let Placement::Dead(rejection) = &recipient.placement else { continue };
+        let Rejection { reason, detail } = &**rejection;
+        let (state, _, code) = to_columns(State::Dead { reason: *reason }, id);
+        let end =
+            "UPDATE deliveries SET state = ?2, attempts = 1, due_at = NULL, settled_at = ?3, reason = ?4
+                   WHERE id = ?1";
+        conn.prepare_cached(end)?.execute((id, state, now.0, code))?;
+        let attempt = "INSERT INTO attempts (delivery, number, started_at, duration_us, reason, detail)
+                       VALUES (?1, 1, ?2, 0, ?3, ?4)";
+        conn.prepare_cached(attempt)?.execute((id, now.0, code, detail))?;
+    }
+    Ok(())
+}
+
+impl Recipient {
+    /// Creates a recipient whose delivery the caller keeps in memory, or whose delivery is queued.
+    #[must_use]
+    pub fn new(sub: SubscriptionKey, held: bool) -> Self {
+        Self { sub, placement: if held { Placement::Held } else { Placement::Queued } }
+    }
 }

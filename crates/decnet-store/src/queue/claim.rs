@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use decnet_core::delivery::{Rendered, Rendering};
 use decnet_core::event::Event;
 use decnet_core::time::UnixMicros;
-use rusqlite::Row;
+use rusqlite::{Connection, Row};
 use rustc_hash::FxHashSet;
 
 use super::error::Error;
 use super::id::{DeliveryId, SubscriptionKey};
+use super::rendering;
 use super::writer_state::WriterState;
 
 /// A request for due retries, then for queued deliveries, of one subscription.
@@ -54,6 +56,8 @@ pub struct Delivery {
     pub free_attempts: u32,
     /// The event to send.
     pub event: Arc<Event>,
+    /// The rendering of earlier attempts; `None` for a plain event, and before the first attempt.
+    pub rendered: Option<Box<Rendered>>,
     /// Whether the delivery was waiting for a retry.
     pub was_retry: bool,
     /// Whether the delivery is a redelivery, which is queued behind all admitted deliveries regardless of its id.
@@ -62,12 +66,12 @@ pub struct Delivery {
 
 const DUE: &str = "
     SELECT d.id, d.attempts, d.due_at, e.id, e.topic, e.body, e.admitted_at, e.operational,
-        d.free_attempts
+        d.free_attempts, d.rendering, d.body_hash
     FROM deliveries d LEFT JOIN events e ON e.seq = d.id >> ?3
     WHERE d.state = 2 AND d.sub = ?1 AND d.due_at <= ?2 ORDER BY d.due_at, d.id";
 const QUEUED: &str = "
     SELECT d.id, d.attempts, d.due_at, e.id, e.topic, e.body, e.admitted_at, e.operational,
-        d.free_attempts
+        d.free_attempts, d.rendering, d.body_hash
     FROM deliveries d LEFT JOIN events e ON e.seq = d.id >> ?3
     WHERE d.state = 1 AND d.sub = ?1 AND d.due_at > ?2 ORDER BY d.due_at, d.id";
 
@@ -78,10 +82,37 @@ pub(super) fn claim(writer: &mut WriterState, claim: &Claim) -> Result<Claimed, 
     let mut queued = writer.conn.prepare_cached(QUEUED)?;
     let after = claim.after.map_or(i64::MIN, |id| id.0);
     let (mut claimed, mut bytes) = (Claimed::default(), 0);
-    take(claim, due.query((sub, claim.now.0, shift))?, true, &mut claimed, &mut bytes)?;
-    take(claim, queued.query((sub, after, shift))?, false, &mut claimed, &mut bytes)?;
+    let mut renderings = Renderings { conn: &writer.conn, found: Vec::new() };
+    let due = due.query((sub, claim.now.0, shift))?;
+    take(claim, due, true, &mut claimed, &mut bytes, &mut renderings)?;
+    let queued = queued.query((sub, after, shift))?;
+    take(claim, queued, false, &mut claimed, &mut bytes, &mut renderings)?;
     claimed.next_due = next_due(writer, claim)?;
     Ok(claimed)
+}
+
+/// The renderings of the deliveries of a claim, each read once.
+struct Renderings<'c> {
+    conn: &'c Connection,
+    found: Vec<Rendering>,
+}
+
+impl Renderings<'_> {
+    /// Returns the rendering of a row.
+    fn of(&mut self, row: &Row<'_>) -> Result<Option<Box<Rendered>>, Error> {
+        let Some(id) = row.get(9)? else { return Ok(None) };
+        let known = self.found.iter().find(|rendering| rendering.id == id);
+        let rendering = if let Some(known) = known {
+            known.clone()
+        } else {
+            // Without its settings, the sender uses the current ones.
+            let missing = || Rendering { id, settings: "".into() };
+            let read = rendering::find(self.conn, id)?.unwrap_or_else(missing);
+            self.found.push(read.clone());
+            read
+        };
+        Ok(Some(Box::new(Rendered { rendering, body_hash: row.get(10)? })))
+    }
 }
 
 /// Adds deliveries from `rows` until the claim is full; `bytes` counts their bodies.
@@ -91,6 +122,7 @@ fn take(
     was_retry: bool,
     claimed: &mut Claimed,
     bytes: &mut usize,
+    renderings: &mut Renderings<'_>,
 ) -> Result<(), Error> {
     while !claimed.more
         && let Some(row) = rows.next()?
@@ -111,8 +143,8 @@ fn take(
         }
         let event = Arc::new(event(row)?);
         *bytes += event.body.len();
-        let (attempts, free_attempts) = (row.get(1)?, row.get(8)?);
-        let delivery = Delivery { id, attempts, free_attempts, event, was_retry, was_redelivery };
+        let (attempts, free_attempts, rendered) = (row.get(1)?, row.get(8)?, renderings.of(row)?);
+        let delivery = Delivery { id, attempts, free_attempts, event, rendered, was_retry, was_redelivery };
         claimed.deliveries.push(delivery);
     }
     Ok(())

@@ -251,7 +251,7 @@ impl Queue {
     /// # Errors
     /// See [`Error`].
     pub async fn catalog_changes(&self) -> Result<i64, Error> {
-        self.execute(0, |writer| Ok(meta::get(&writer.conn, "catalog_changes")?)).await
+        self.execute(0, |writer| Ok(meta::get_or_zero(&writer.conn, "catalog_changes")?)).await
     }
 
     /// Returns a receiver of the queue's health.

@@ -1,9 +1,9 @@
 //! Events, deliveries and attempts, in their own SQLite file: `queue.db` in the data directory.
 //!
-//! One worker process owns the queue ([`Queue`]). Other processes read it ([`Reader`]), or submit events, request
-//! redeliveries ([`Redelivery`]) and erase payloads ([`Erasure`]) with an [`ExternalWriter`]. In the worker, one thread
-//! writes. Each commit contains everything that arrived during the previous one (group commit), so that batches grow with the
-//! latency of the disk. A call returns only after its commit.
+//! One worker process owns the queue ([`Queue`]). Other processes read it ([`Reader`]), or write with an [`ExternalWriter`]: they
+//! submit events, send old events again ([`Redelivery`]) or to other subscriptions ([`Backfill`]), and erase payloads ([`Erasure`]).
+//! In the worker, one thread writes. Each commit contains everything that arrived during the previous one (group commit), so that
+//! batches grow with the latency of the disk. A call returns only after its commit.
 //!
 //! ```text
 //!             admit                    settle
@@ -45,6 +45,7 @@ mod prune;
 mod reader;
 mod register;
 mod release;
+mod rendering;
 mod rescue;
 mod schema;
 mod settle;
@@ -55,14 +56,14 @@ mod times;
 mod writer;
 mod writer_state;
 
-pub use admit::{Admission, Admitted, Recipient};
+pub use admit::{Admission, Admitted, Placement, Recipient, Rejection};
 pub use backlog::SubscriptionBacklog;
 pub use claim::{Claim, Claimed, Delivery};
 pub use connection::{Options, prepare_copy, verify_copy};
 pub use error::{Error, InvalidSubmission};
 pub use external::{
-    Erased, Erasure, ErasureTarget, ExternalWriter, IdempotencyKey, Redelivery, RedeliveryStep, Submission,
-    Submitted, record_catalog_change,
+    Backfill, BackfillTarget, Backfilled, Erased, Erasure, ErasureTarget, ExternalWriter, IdempotencyKey,
+    Redelivery, RedeliveryStep, Submission, Submitted, record_catalog_change,
 };
 pub use handle::Queue;
 pub use health::Health;

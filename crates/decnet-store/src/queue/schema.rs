@@ -99,6 +99,12 @@ const STEPS: &[&str] = &[
     "ALTER TABLE events ADD COLUMN operational INTEGER;",
     // The number of attempts that were free: they used up no retry. Attempts from before this step count as not free.
     "ALTER TABLE deliveries ADD COLUMN free_attempts INTEGER NOT NULL DEFAULT 0;",
+    // The rendering of the failed attempts of a delivery, so that its retries send the same body although the format has changed;
+    // NULL for plain events. `body_hash` is NULL also for requests with several events.
+    "ALTER TABLE deliveries ADD COLUMN rendering INTEGER;
+     ALTER TABLE deliveries ADD COLUMN body_hash INTEGER;
+     CREATE INDEX rendered ON deliveries (rendering) WHERE rendering IS NOT NULL;
+     CREATE TABLE renderings (id INTEGER PRIMARY KEY, settings TEXT NOT NULL);",
 ];
 
 /// The schema version of this program.

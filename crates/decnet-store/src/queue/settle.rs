@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use decnet_core::delivery::{Reason, State, Timings};
+use decnet_core::delivery::{Reason, Rendered, State, Timings};
 use decnet_core::limits::MAX_STORED_REPLY_BYTES;
 use decnet_core::time::UnixMicros;
 use rusqlite::{CachedStatement, Connection, Params};
 
 use super::error::Error;
 use super::id::DeliveryId;
+use super::rendering;
 use super::state::{DEAD, to_columns};
 use super::writer_state::WriterState;
 
@@ -24,6 +25,8 @@ pub struct Settlement {
     pub state: State,
     /// Whether the attempt was free: it used up no retry.
     pub is_free: bool,
+    /// The rendering of the request, which retries use too; `None` for a plain event.
+    pub rendered: Option<Rendered>,
 }
 
 /// One attempt to deliver an event: a POST request and its outcome.
@@ -52,7 +55,7 @@ pub struct Attempt {
 /// Returns for each settlement whether it was applied. A settlement that came too late is not applied.
 pub(super) fn settle(writer: &mut WriterState, batch: &[Settlement]) -> Result<Vec<bool>, Error> {
     let mut statements = Statements::prepare(&writer.conn)?;
-    batch.iter().map(|settlement| statements.settle(settlement)).collect()
+    batch.iter().map(|settlement| statements.settle(&writer.conn, settlement)).collect()
 }
 
 struct Statements<'c> {
@@ -73,7 +76,8 @@ impl<'c> Statements<'c> {
             )?,
             update: conn.prepare_cached(
                 "UPDATE deliveries SET state = ?2, attempts = ?3, due_at = ?4, settled_at = ?5, reason = ?6,
-                     free_attempts = free_attempts + ?7
+                     free_attempts = free_attempts + ?7, rendering = coalesce(rendering, ?8),
+                     body_hash = coalesce(body_hash, ?9)
                  WHERE id = ?1 AND attempts = ?3 - 1 AND state < 3",
             )?,
             insert: conn.prepare_cached(
@@ -84,14 +88,19 @@ impl<'c> Statements<'c> {
         })
     }
 
-    fn settle(&mut self, settlement: &Settlement) -> Result<bool, Error> {
-        let Settlement { id, attempt, state, is_free } = settlement;
+    fn settle(&mut self, conn: &Connection, settlement: &Settlement) -> Result<bool, Error> {
+        let Settlement { id, attempt, state, is_free, rendered } = settlement;
         if *state == State::Delivered {
             return Ok(self.deliver.execute(attempt.row(*id))? > 0);
         }
         let (state, due_at, reason) = to_columns(*state, id.0);
         let settled_at = (state == DEAD).then(|| attempt.ended_at().0);
-        let row = (id.0, state, attempt.number, due_at, settled_at, reason, is_free);
+        if let Some(rendered) = rendered {
+            rendering::add(conn, &rendered.rendering)?;
+        }
+        let rendering = rendered.as_ref().map(|rendered| rendered.rendering.id);
+        let body_hash = rendered.as_ref().and_then(|rendered| rendered.body_hash);
+        let row = (id.0, state, attempt.number, due_at, settled_at, reason, is_free, rendering, body_hash);
         let applied = self.update.execute(row)? > 0;
         if applied {
             self.insert.execute(attempt.row(*id))?;

@@ -29,7 +29,7 @@ pub struct SubmittedEvents {
 
 /// Reads up to `SUBMITTED_STEP_EVENTS` events and about `SUBMITTED_STEP_BYTES` of bodies.
 pub(super) fn next_submitted(writer: &mut WriterState) -> Result<SubmittedEvents, Error> {
-    let changes = meta::get(&writer.conn, "catalog_changes")?;
+    let changes = meta::get_or_zero(&writer.conn, "catalog_changes")?;
     let mut oldest = writer
         .conn
         .prepare_cached("SELECT seq, id, topic, body, submitted_at FROM submitted ORDER BY seq")?;

@@ -179,11 +179,21 @@ fn invalid_settings_are_a_warning() {
     let settings = Settings { rate: "50/s".parse().ok(), ordered: true, ..Settings::default() };
     catalog.create(&NewSubscription { settings, ..new_subscription("siem") }, NOW).unwrap();
     let too_many = r#"'{"batch":{"max_events":9999,"linger":"1s","format":"array"}}'"#;
-    for bad in ["'nonsense'", "'{\"rate\": 7}'", "'{\"batch\": true}'", too_many, "x'ff'", "7"] {
+    for (bad, may_have_filter) in [
+        ("'nonsense'", true),
+        ("'{\"filter\": \"payload.port == 22\"'", true),
+        ("'{\"rate\": 7, \"format\": \"slack\"}'", true),
+        ("'{\"rate\": 7}'", false),
+        ("'{\"batch\": true}'", false),
+        (too_many, false),
+        ("x'ff'", false),
+        ("7", true),
+    ] {
         database.other.execute(&format!("UPDATE decnet_webhook_settings SET settings = {bad}"), []).unwrap();
         let stored = &catalog.load().unwrap().subscriptions[0];
         assert_eq!(stored.settings, Settings::default(), "{bad}");
         assert_eq!(stored.warnings.len(), 1, "{bad}");
+        assert_eq!(stored.hold.is_some(), may_have_filter, "{bad}");
     }
 }
 

@@ -73,16 +73,16 @@ fn headers_are_stored_apart_from_settings() {
 }
 
 #[test]
-fn invalid_headers_prevent_deliveries_until_set_again() {
+fn unreadable_headers_hold_the_subscription() {
     for bad in ["'nonsense'", "'[]'", "'{\"x-a\": 7}'", "'{\"host\": \"hunter2\"}'", "x'00'", "7"] {
         let (database, mut catalog, uuid) = database_with(r#"{"headers": {"x-a": "b"}}"#);
         database.add("u-2", "other");
         set_extension(&database, "headers", bad);
-        let snapshot = catalog.load().unwrap();
-        assert_eq!((snapshot.subscriptions.len(), snapshot.problems.len()), (1, 1), "{bad}");
-        assert!(!format!("{:?}", snapshot.problems).contains("hunter2"));
+        let hold = stored(&mut catalog, &uuid).hold.expect(bad).to_string();
+        assert!(hold.starts_with("column `headers` cannot be read") && !hold.contains("hunter2"), "{hold}");
+        assert_eq!(stored(&mut catalog, "u-2").hold, None);
         catalog.update(&uuid, &with_settings(r#"{"headers": {"x-a": "c"}}"#), LATER).unwrap();
-        assert_eq!(catalog.load().unwrap().subscriptions.len(), 2, "{bad}");
+        assert_eq!(stored(&mut catalog, &uuid).hold, None, "{bad}");
     }
 }
 
@@ -101,17 +101,33 @@ fn credentials_in_url_and_header_are_rejected() {
 }
 
 #[test]
+fn unreadable_settings_with_a_filter_or_format_hold_the_subscription() {
+    let (database, mut catalog, uuid) = database_with(r#"{"rate": "1/s"}"#);
+    for (settings, is_held) in [
+        (r#"'{"rate":7}'"#, false),
+        (r#"'{"filter":{"level":[3]}}'"#, true),
+        (r#"'{"rate":7,"format":"slack"}'"#, true),
+        (r#"'{"format":"smoke-signal"}'"#, true),
+        (r#"'{"format":"slack"}'"#, false),
+    ] {
+        set_extension(&database, "settings", settings);
+        let hold = stored(&mut catalog, &uuid).hold;
+        assert_eq!(hold.is_some(), is_held, "{settings}: {hold:?}");
+    }
+}
+
+#[test]
 fn unknown_settings_are_kept_with_a_warning() {
     let (database, mut catalog, uuid) = database_with(r#"{"rate": "1/s"}"#);
-    set_extension(&database, "settings", r#"'{"rate":"1/s","filter":{"level":[3]}}'"#);
+    set_extension(&database, "settings", r#"'{"rate":"1/s","newer":{"level":[3]}}'"#);
     let stored = stored(&mut catalog, &uuid);
-    assert!(stored.warnings[0].to_string().contains("filter"), "{:?}", stored.warnings);
+    assert!(stored.warnings[0].to_string().contains("newer"), "{:?}", stored.warnings);
     for change in
         [with_settings(r#"{"rate": null}"#), with_pause(true), with_settings(r#"{"headers": {"x-a": "b"}}"#)]
     {
         catalog.update(&uuid, &change, LATER).unwrap();
     }
-    assert_eq!(get_extension(&database, "settings"), text(r#"{"filter":{"level":[3]}}"#));
+    assert_eq!(get_extension(&database, "settings"), text(r#"{"newer":{"level":[3]}}"#));
 }
 
 #[test]

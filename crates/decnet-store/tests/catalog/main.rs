@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a failed setup fails the test")]
 
 mod concurrent_writers;
+mod credentials;
 mod diff;
 mod edits;
+mod encryption;
 mod extension_table;
 mod fence;
 mod files;

@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod admission;
+mod backfill;
 mod claims;
 mod clock_correction;
 mod closing;
 mod deduplication;
 mod erasure;
 mod event_ids;
+mod explanations;
 mod files;
 mod migration;
 mod model;

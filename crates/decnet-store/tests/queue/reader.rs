@@ -272,6 +272,7 @@ async fn event_is_found_by_id_with_its_newest_delivery() {
         panic!("the event exists")
     };
     assert_eq!(seq, admitted.first.seq());
+    assert_eq!(reader.event(seq, "uuid-1").unwrap().unwrap().event, event(7));
     let newest = |uuid| reader.event(seq, uuid).unwrap().unwrap().newest.map(|listed| listed.id);
     let first = admitted.first.plus(1);
     assert_eq!((newest("uuid-1"), newest("uuid-9")), (Some(first), None));

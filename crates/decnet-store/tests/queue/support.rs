@@ -97,7 +97,7 @@ pub(crate) fn event_of(n: usize, bytes: usize) -> Event {
 }
 
 pub(crate) fn admission(event: Event, to: &[SubscriptionKey], held: bool) -> Admission {
-    let to = to.iter().map(|sub| Recipient { sub: *sub, held }).collect();
+    let to = to.iter().map(|sub| Recipient::new(*sub, held)).collect();
     Admission { event: Arc::new(event), to, submitted: None }
 }
 
@@ -189,7 +189,7 @@ pub(crate) fn attempt(number: u32, started_at: UnixMicros, status: u16) -> Attem
 
 pub(crate) fn settlement(id: DeliveryId, number: u32, started_at: UnixMicros, state: State) -> Settlement {
     let status = if state == State::Delivered { 200 } else { 503 };
-    Settlement { id, attempt: attempt(number, started_at, status), state, is_free: false }
+    Settlement { id, attempt: attempt(number, started_at, status), state, is_free: false, rendered: None }
 }
 
 /// Settles the first attempt of each delivery.

@@ -10,7 +10,7 @@ pub(super) const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["serve", "bus", "webhook", "api"]),
     ("Subscribe, publish, receive", &["subscription", "publish", "receive", "watch"]),
     ("Monitor", &["status", "delivery", "explain"]),
-    ("Maintain", &["check", "token", "clock", "backup", "restore", "erase"]),
+    ("Maintain", &["check", "token", "key", "clock", "backup", "restore", "erase"]),
     ("Set up", &["init", "bench", "completions", "help"]),
 ];
 /// The command that clap adds only when it parses.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    api, backup, bench, bus, check, clock, completions, delivery, docs, erase, explain, init, publish,
+    api, backup, bench, bus, check, clock, completions, delivery, docs, erase, explain, init, key, publish,
     receive, restore, serve, status, subscription, token, watch, webhook,
 };
 use crate::config::Uses;
@@ -61,6 +61,7 @@ pub(crate) struct Global {
 
 /// The commands, in the order of the [groups].
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "a process has one value of it")]
 pub(crate) enum Command {
     Serve(serve::Args),
     Bus(bus::Args),
@@ -78,6 +79,8 @@ pub(crate) enum Command {
     Check(check::Args),
     #[command(subcommand)]
     Token(token::Command),
+    #[command(subcommand)]
+    Key(key::Command),
     Clock(clock::Args),
     Backup(backup::Args),
     Restore(restore::Args),
@@ -160,7 +163,12 @@ impl Command {
             }
             Self::Subscription(subscription::Command::Test(_)) => Uses { requests: true, ..data },
             Self::Subscription(_) | Self::Delivery(_) | Self::Status(_) | Self::Explain(_) => data,
-            Self::Token(_) | Self::Clock(_) | Self::Backup(_) | Self::Restore(_) | Self::Erase(_) => data,
+            Self::Token(_)
+            | Self::Key(_)
+            | Self::Clock(_)
+            | Self::Backup(_)
+            | Self::Restore(_)
+            | Self::Erase(_) => data,
             Self::Publish(_) | Self::Receive(_) | Self::Watch(_) | Self::Init(_) => Uses::default(),
             Self::Bench(_) | Self::Completions(_) | Self::Docs(_) => Uses::default(),
         }

@@ -33,6 +33,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn reasons_of_dead_deliveries_are_completed() {
+        let script = String::from_utf8(script(Shell::Bash)).unwrap();
+        for reason in decnet_core::delivery::Reason::ALL {
+            assert!(script.contains(reason.as_str()), "{reason}");
+        }
+    }
+
+    #[test]
     fn every_script_completes_every_command() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let script = String::from_utf8(script(shell)).unwrap();

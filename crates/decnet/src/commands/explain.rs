@@ -2,6 +2,7 @@
 
 use decnet_core::explain::ExplanationStep;
 use decnet_store::explain::{EventQuery, ExplainedEvent, explain};
+use decnet_store::severity_file;
 use serde_json::json;
 
 use crate::context::Context;
@@ -10,8 +11,8 @@ use crate::store::{open_existing, queue_if_exists};
 
 /// Explains why an event was or was not delivered to a subscription.
 ///
-/// Reads the current catalog and the queue, whether or not a worker is running. With --topic it explains how an event that
-/// arrived now would be handled.
+/// Reads the current catalog and the queue, whether or not a worker is running. Severities, minimum severity and filter are
+/// evaluated as they are now. With --topic it explains how an event that arrived now would be handled.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "\
@@ -41,7 +42,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         (Some(id), _) => EventQuery::Id(id),
         (None, topic) => EventQuery::Topic(topic.as_deref().unwrap_or_default()),
     };
-    let ExplainedEvent { topic, delivery, steps } = explain(reader.as_ref(), &row, asked, || true)?;
+    let severities = severity_file::load(context.config.worker.severity_file.as_deref());
+    let explained = explain(reader.as_ref(), &row, &severities, asked, || true)?;
+    let ExplainedEvent { topic, delivery, steps } = explained;
     if args.json {
         return output::json(&json!({
             "subscription": {"uuid": row.uuid, "name": row.name},

@@ -12,6 +12,7 @@ pub(crate) mod docs;
 pub(crate) mod erase;
 pub(crate) mod explain;
 pub(crate) mod init;
+pub(crate) mod key;
 pub(crate) mod publish;
 pub(crate) mod receive;
 pub(crate) mod restore;

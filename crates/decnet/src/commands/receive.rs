@@ -18,7 +18,7 @@ use crate::config::read_duration;
 use crate::context::Context;
 use crate::json_text;
 use crate::output::{self, Paint, Text};
-use crate::receiver::{self, Options, Origin, Received};
+use crate::receiver::{self, Chat, ChatMessage, Keys, Options, Origin, PublicKey, Received};
 
 /// The number of requests that may wait to be printed. Beyond it, responses are delayed.
 const MAX_UNPRINTED: usize = 1024;
@@ -26,12 +26,16 @@ const MAX_UNPRINTED: usize = 1024;
 /// Receives webhooks, verifies their signatures and prints them.
 ///
 /// Prints one line per request: time, result of the verification, latency since the event, topic and id. On a terminal the
-/// body follows. Without a secret nothing is verified. The response is always --status: a request with a bad signature is
+/// body follows. Without a secret or a public key nothing is verified. The response is always --status: a request with a bad signature is
 /// shown, not rejected.
+///
+/// With --as it replies as a chat service does and shows the messages without markup. It refuses what the service would refuse,
+/// such as events without a format.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   decnet receive --secret-file secret.txt
+  decnet receive --as slack                         # try messages without the chat service
   decnet receive --port 0 --json --count 10 > received.jsonl
   decnet receive --status 503 --delay 2s            # see how the worker retries")]
 pub(crate) struct Args {
@@ -43,9 +47,15 @@ pub(crate) struct Args {
     host: IpAddr,
     #[command(flatten)]
     secret: SecretArgs,
-    /// The status of the responses
-    #[arg(long, default_value = "204", value_parser = status)]
-    status: StatusCode,
+    /// Require an asymmetric signature (`v1a`) of this key, as `subscription show` prints it: `whpk_…`
+    #[arg(long, value_name = "KEY")]
+    public_key: Option<PublicKey>,
+    /// Reply as this chat service, and show the messages
+    #[arg(long = "as", value_name = "SERVICE")]
+    chat: Option<Chat>,
+    /// The status of the responses, instead of that of the service [default: 204]
+    #[arg(long, value_parser = status)]
+    status: Option<StatusCode>,
     /// The delay of each response, such as 2s
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = read_duration)]
     delay: Duration,
@@ -63,8 +73,9 @@ fn status(text: &str) -> Result<StatusCode, String> {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    let key = args.secret.read()?.map(|secret| SigningKey::new(&secret));
-    let options = Options { key, status: args.status, delay: args.delay };
+    let signing = args.secret.read()?.map(|secret| SigningKey::new(&secret));
+    let keys = Keys { signing, public: args.public_key };
+    let options = Options { keys, chat: args.chat, status: args.status, delay: args.delay };
     let address = SocketAddr::new(args.host, args.port);
     let listener = TcpListener::bind(address).map_err(|error| {
         anyhow::anyhow!("cannot listen on {address}: {error}; --port 0 selects a free port")
@@ -79,10 +90,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
             && let Some(Some(request)) = stop.run_until_cancelled(requests.recv()).await
         {
             tally.count(request.origin);
-            if args.json {
-                output::json(&line(&request, args.status))?;
-            } else {
-                output::print(&human(&request, context.paint, with_body))?;
+            match args.chat {
+                _ if args.json => output::json(&line(&request))?,
+                Some(chat) => output::print(&message(&request, chat, context.paint))?,
+                None => output::print(&human(&request, context.paint, with_body))?,
             }
         }
         anyhow::Ok(())
@@ -149,7 +160,7 @@ enum Body<'a> {
     Text(Cow<'a, str>),
 }
 
-fn line(request: &Received, status: StatusCode) -> Line<'_> {
+fn line(request: &Received) -> Line<'_> {
     let text = || Body::Text(String::from_utf8_lossy(&request.body));
     Line {
         at: request.at.to_iso8601(),
@@ -158,7 +169,7 @@ fn line(request: &Received, status: StatusCode) -> Line<'_> {
         latency_ms: request.latency().map(|latency| latency.as_secs_f64() * 1e3),
         origin: request.origin.as_str(),
         reason: request.origin.reason(),
-        status: status.as_u16(),
+        status: request.status.as_u16(),
         target: &request.target,
         topic: &request.topic,
     }
@@ -188,6 +199,21 @@ pub(crate) fn human(request: &Received, paint: Paint, with_body: bool) -> Text {
     if with_body {
         add_indented(&mut text, &request.body);
     }
+    text
+}
+
+/// Formats the line of a request and its message. A body without a message is shown as it is.
+fn message(request: &Received, chat: Chat, paint: Paint) -> Text {
+    let Some(ChatMessage { title, lines }) = chat.read(&request.body) else {
+        let mut text = human(request, paint, false);
+        text.line(paint.bad(&format!("    refused with {}: this is not a message", request.status)));
+        add_indented(&mut text, &request.body);
+        return text;
+    };
+    let mut text = human(request, paint, false);
+    text += "    ";
+    text.line(paint.strong(&title));
+    lines.iter().for_each(|line| text.line(format!("    {line}")));
     text
 }
 

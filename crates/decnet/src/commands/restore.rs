@@ -11,7 +11,7 @@ use decnet_store::queue;
 use serde_json::json;
 use tempfile::{Builder, NamedTempFile};
 
-use super::backup::{CATALOG, QUEUE};
+use super::backup::{CATALOG, MANIFEST, QUEUE, needed_keys};
 use crate::context::Context;
 use crate::failure::Usage;
 use crate::output;
@@ -65,6 +65,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     }
     let found = read(&args.file, &parts, keep_catalog.then_some(CATALOG), context).await;
     let found = found.with_context(|| format!("cannot restore {}", args.file.display()))?;
+    let catalog_part = parts.iter().find(|part| part.name == CATALOG && found.contains(&CATALOG));
+    // Read before the file gets its name: reading it in WAL mode would create further files.
+    let keys = catalog_part.map_or(Ok(Vec::new()), |part| backup::encryption_keys(part.file.path()))?;
     let mut restored = Vec::new();
     for part in parts.into_iter().filter(|part| found.contains(&part.name)) {
         restored.push((part.name, part.persist()?));
@@ -72,7 +75,21 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     drop(lock);
     let names: Vec<_> = restored.iter().map(|(name, _)| *name).collect();
     let what = format!("restored {} in {}", names.join(" and "), dir.display());
-    output::done(&what, print(&args, &restored, keep_catalog.then_some(&*catalog)))
+    output::done(&what, print(&args, &restored, keep_catalog.then_some(&*catalog), &keys))?;
+    warn_of_missing(&keys, context);
+    Ok(())
+}
+
+/// Warns if the configured key file does not have all keys of the restored catalog.
+fn warn_of_missing(needed: &[String], context: &Context) {
+    let known = context.config.keys.ids();
+    let missing: Vec<_> = needed.iter().filter(|id| !known.contains(id)).map(String::as_str).collect();
+    if !missing.is_empty() {
+        output::warn(&format!(
+            "DECNET_WEBHOOK_KEY_FILE does not have the key {}: the subscriptions that need it are held until it is added",
+            missing.join(", ")
+        ));
+    }
 }
 
 /// Returns whether a catalog exists outside of the data directory. It is DECNET's and contains more than this program's tables.
@@ -84,15 +101,19 @@ fn print(
     args: &Args,
     restored: &[(&'static str, PathBuf)],
     kept_catalog: Option<&Path>,
+    keys: &[String],
 ) -> anyhow::Result<()> {
     if args.json {
         let restored: Vec<_> =
             restored.iter().map(|(name, path)| json!({"name": name, "path": path})).collect();
         let kept: Vec<_> = kept_catalog.iter().map(|path| json!({"name": CATALOG, "path": path})).collect();
-        return output::json(&json!({"restored": restored, "kept": kept}));
+        return output::json(&json!({"restored": restored, "kept": kept, "encryption_keys": keys}));
     }
     for (name, path) in restored {
         output::line(&format!("{name} restored to {}", path.display()))?;
+    }
+    if !keys.is_empty() {
+        output::line(&needed_keys(keys))?;
     }
     kept_catalog.map_or(Ok(()), |path| {
         output::line(&format!("{} was kept: {CATALOG} was not restored", path.display()))
@@ -150,7 +171,8 @@ fn ensure_absent(target: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Extracts and verifies the parts in the backup, except the one to skip. Fails if the archive has any other member.
+/// Extracts and verifies the parts in the backup, except the one to skip. Skips the manifest. Fails if the archive has any
+/// other member.
 fn unpack(
     file: &Path,
     mut missing: Vec<PartFile>,
@@ -160,7 +182,7 @@ fn unpack(
     for entry in tar::Archive::new(File::open(file)?).entries().map_err(unreadable)? {
         let mut entry = entry.map_err(unreadable)?;
         let path = entry.path().map_err(unreadable)?.into_owned();
-        if skip.is_some_and(|name| path == Path::new(name)) {
+        if path == Path::new(MANIFEST) || skip.is_some_and(|name| path == Path::new(name)) {
             continue;
         }
         let index = missing.iter().position(|copy| path == Path::new(copy.name));

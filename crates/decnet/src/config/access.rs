@@ -4,17 +4,14 @@ use std::path::{Path, PathBuf};
 
 use decnet_core::access::JwtKey;
 use decnet_core::redact::Secret;
-use decnet_core::text::BYTE_ORDER_MARK;
 
 use super::Inputs;
 use super::keys;
 use super::layers::Layers;
-use crate::trust::Given;
+use super::secret_file;
 
 /// The name of the secret in `$CREDENTIALS_DIRECTORY` (systemd.exec(5), `LoadCredential=`).
 const CREDENTIAL: &str = "decnet-jwt-secret";
-/// The largest accepted secret file, in bytes. A larger file indicates a wrong path.
-const MAX_SECRET_FILE_BYTES: u64 = 4096;
 
 /// Access to the HTTP API in addition to the tokens in the catalog.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +31,7 @@ impl Access {
             let (one, other) = (keys::JWT_SECRET.info.name, keys::JWT_SECRET_FILE.info.name);
             layers.warnings.push(format!("{one} is set, so {other} is not read"));
         }
-        let file = file.or_else(|| credential(inputs)).filter(|_| !is_set);
+        let file = file.or_else(|| credential(inputs, CREDENTIAL)).filter(|_| !is_set);
         let place = match &file {
             Some(file) => file.display().to_string(),
             None => format!("{} ({})", keys::JWT_SECRET.info.name, layers.source(keys::JWT_SECRET.info.name)),
@@ -53,10 +50,10 @@ impl Access {
     }
 }
 
-/// Returns the path of the secret that systemd passes to the service, if it exists.
-fn credential(inputs: &Inputs) -> Option<PathBuf> {
+/// Returns the path of a secret that systemd passes to the service, if it exists.
+pub(super) fn credential(inputs: &Inputs, name: &str) -> Option<PathBuf> {
     let directory = inputs.environment.get("CREDENTIALS_DIRECTORY").filter(|path| !path.is_empty())?;
-    Some(Path::new(directory).join(CREDENTIAL)).filter(|path| path.exists())
+    Some(Path::new(directory).join(name)).filter(|path| path.exists())
 }
 
 /// Reads the secret on the first line of a file.
@@ -64,22 +61,10 @@ fn credential(inputs: &Inputs) -> Option<PathBuf> {
 /// # Errors
 /// The problem, without the secret.
 fn from_file(layers: &mut Layers, path: &Path) -> Result<Secret, String> {
-    let (name, shown) = (keys::JWT_SECRET_FILE.info.name, path.display());
-    let read = layers.trust.read(path, Given::Named, MAX_SECRET_FILE_BYTES);
-    let read = read.map_err(|error| format!("{name}: {shown} cannot be read: {error}"))?;
-    if read.text.starts_with(BYTE_ORDER_MARK) {
-        return Err(format!(
-            "{name}: {shown} begins with a byte order mark (U+FEFF); save it without the mark"
-        ));
-    }
-    let secret = Secret::new(read.text.lines().next().unwrap_or_default().trim());
+    let name = keys::JWT_SECRET_FILE.info.name;
+    let secret = secret_file::read(layers, name, path)?;
     JwtKey::new(&secret).map_err(|weak| {
-        format!("{name}: the secret in {shown} {weak}; use a longer secret here and in DECNET")
+        format!("{name}: the secret in {} {weak}; use a longer secret here and in DECNET", path.display())
     })?;
-    if read.mode & 0o004 != 0 {
-        layers
-            .warnings
-            .push(format!("{shown} contains a secret and is readable by every user; run chmod 0600 on it"));
-    }
     Ok(secret)
 }

@@ -8,62 +8,14 @@ use std::time::Duration;
 
 use decnet_core::delivery::RetrySchedule;
 use decnet_core::limits::{MAX_CONCURRENCY, MAX_DEADLINE, MIN_DEADLINE};
-use decnet_core::redact::Secret;
+use decnet_core::redact::{EndpointUrl, Secret};
 use hyper::Uri;
 use ipnet::IpNet;
 
-use super::types::{self, Read};
+use super::key::PLAIN;
+pub(crate) use super::key::{Disclosure, Info, Key};
+use super::types;
 use super::{Database, DatabaseKind, LogFormat, Mode};
-
-/// A setting: its description and the function that parses its value.
-pub(crate) struct Key<T> {
-    pub(crate) info: Info,
-    pub(crate) read: fn(&str) -> Read<T>,
-}
-
-/// The description of a setting.
-pub(crate) struct Info {
-    /// The heading in the documentation.
-    pub(crate) group: &'static str,
-    /// The name of the environment variable.
-    pub(crate) name: &'static str,
-    /// The default, as text; empty if there is none or if a rule determines it.
-    pub(crate) default: &'static str,
-    /// The accepted syntax.
-    pub(crate) form: &'static str,
-    /// The effect of the setting.
-    pub(crate) meaning: &'static str,
-    /// Advice on when to change the value, and remarks.
-    pub(crate) reason: &'static str,
-    /// A section and key of the INI file outside `[decnet]`, if the setting has one.
-    pub(crate) ini: Option<(&'static str, &'static str)>,
-    /// The part of the value that may be shown.
-    pub(crate) disclosure: Disclosure,
-}
-
-/// The part of a value that may be shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Disclosure {
-    /// The whole value.
-    Whole,
-    /// A URL without its password.
-    WithoutPassword,
-    /// Scheme, host and port of a URL.
-    Host,
-    /// No part of the value.
-    Never,
-}
-
-const PLAIN: Info = Info {
-    group: "",
-    name: "",
-    default: "",
-    form: "",
-    meaning: "",
-    reason: "",
-    ini: None,
-    disclosure: Disclosure::Whole,
-};
 
 /// Defines the settings by group. Fields that are left out are those of [`PLAIN`].
 macro_rules! keys {
@@ -79,6 +31,9 @@ macro_rules! keys {
 const UNLESS_FALSE: &str = "`false`; anything else is `true`";
 /// The syntax of flags for which DECNET reads anything but `true` as false.
 const ONLY_TRUE: &str = "`true`; anything else is `false`";
+
+/// The syntax of the receivers that are reached without the proxy.
+const EXCEPTIONS: &str = "domains, addresses and networks separated by commas, or `*`";
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -122,6 +77,14 @@ keys! {
                      and not DECNET's. A relative path is resolved against the working directory, which must not be \
                      writable by other users.",
             ini: Some(("database", "url")), disclosure: Disclosure::WithoutPassword,
+        }
+        KEY_FILE: PathBuf, types::text => {
+            name: "DECNET_WEBHOOK_KEY_FILE", form: "a path",
+            meaning: "The file with the keys that encrypt headers, credentials and replaced secrets in the catalog: 32 random \
+                     bytes in base64 per line. The first key encrypts, all decrypt. If unset: `decnet-webhook-key` in \
+                     `$CREDENTIALS_DIRECTORY`, if it exists; otherwise new secrets are stored unencrypted.",
+            reason: "Set it so that a copy of the database alone does not reveal these secrets: `decnet key create`. Only \
+                     its owner may access the file. Keep a copy elsewhere, since backups do not contain it.",
         }
         DB_TYPE: DatabaseKind, |text| types::either(text, ("sqlite", DatabaseKind::Sqlite), ("mysql", DatabaseKind::Mysql)) => {
             name: "DECNET_DB_TYPE", default: "sqlite", form: "`sqlite` or `mysql`",
@@ -267,6 +230,13 @@ keys! {
             meaning: "The delays between the attempts of one delivery. Jitter changes each delay by up to 20 %.",
             reason: "Shorten it if old events are worthless. Lengthen it to outlast longer outages.",
         }
+        SEVERITY_FILE: PathBuf, types::text => {
+            name: "DECNET_WEBHOOK_SEVERITY_FILE", form: "a path",
+            meaning: "The file with the severities of events: a topic pattern and a severity per line, such as \
+                     `credential.> = high`; the first matching line counts. If unset, the default table applies.",
+            reason: "Set it to change which events `--min-severity` selects, and how messages are coloured. The file is \
+                     read again with every reload of the subscriptions.",
+        }
         BACKLOG_THRESHOLD: u64, |text| types::integer(text, 0, 1_000_000_000) => {
             name: "DECNET_WEBHOOK_BACKLOG_THRESHOLD", default: "10000", form: "a whole number; 0 disables the event",
             meaning: "The number of deliveries waiting for one subscription at which `system.webhook.backlog` is \
@@ -310,6 +280,32 @@ keys! {
             meaning: "Networks whose addresses may be receivers although they are internal. A link-local address needs \
                      a network within its block, a cloud metadata address its exact `/32` or `/128`.",
             reason: "Name the network of an internal receiver: `10.1.0.0/16,fd00:1::/32`.",
+        }
+        PROXY: EndpointUrl, types::proxy => {
+            name: "DECNET_WEBHOOK_PROXY", form: "an `http://` URL, with user and password if the proxy needs them",
+            meaning: "The HTTP proxy through which receivers and token endpoints are reached (`CONNECT`). Addresses of \
+                     receivers are still looked up and checked here, and the proxy is asked for the checked address. If \
+                     unset, receivers are reached directly; `HTTPS_PROXY` is not used.",
+            reason: "Set it if this host has no direct route to the receivers. The proxy must permit `CONNECT` to \
+                     addresses: see [the proxy](production.md#an-http-proxy).",
+            disclosure: Disclosure::Host,
+        }
+        PROXY_FILE: PathBuf, types::text => {
+            name: "DECNET_WEBHOOK_PROXY_FILE", form: "a path",
+            meaning: "A file whose first line is the URL of the proxy, read if `DECNET_WEBHOOK_PROXY` is not set.",
+            reason: "Set it to keep the password of the proxy out of the environment.",
+        }
+        NO_PROXY: String, types::text => {
+            name: "DECNET_WEBHOOK_NO_PROXY", form: EXCEPTIONS,
+            meaning: "The receivers that are reached without the proxy. A domain includes its subdomains. Addresses and \
+                     networks apply to URLs with literal addresses. Each may end with a port, such as `:8443`.",
+            reason: "Name receivers on the internal network: `soc.example,10.0.0.0/8`.",
+        }
+        SHARED_NO_PROXY: String, types::text => {
+            name: "NO_PROXY", form: EXCEPTIONS,
+            meaning: "As `DECNET_WEBHOOK_NO_PROXY`, which takes precedence. Other programs use this name too, also in lower \
+                     case.",
+            reason: "Nothing needs to be set here if it is set for other programs.",
         }
     }
     "Retention" {
@@ -378,22 +374,6 @@ keys! {
             reason: "Set it if the collector is elsewhere. TLS is not supported: run a collector on this host as a \
                      relay.",
             ini: Some(("tracing", "otel-endpoint")), disclosure: Disclosure::Host,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_unique_and_start_with_decnet() {
-        for info in ALL {
-            assert!(info.name.starts_with("DECNET_"), "{}", info.name);
-            assert_eq!(ALL.iter().filter(|other| other.name == info.name).count(), 1, "{}", info.name);
-            for text in [info.group, info.form, info.meaning, info.reason] {
-                assert!(!text.is_empty(), "{} has an empty description", info.name);
-            }
         }
     }
 }

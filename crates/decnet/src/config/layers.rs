@@ -25,7 +25,8 @@ const NO_INI: &str = "/dev/null";
 /// Files in the working directory, in descending precedence.
 pub(super) const DOTENV_FILES: [&str; 2] = [".env.local", ".env"];
 
-/// Variables, in upper or lower case, that set a proxy for other programs. This program ignores them.
+/// Variables, in upper or lower case, that set a proxy for other programs. This program ignores them and has a setting of its
+/// own.
 const PROXIES: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
 
 /// The process's environment and arguments. Configuration reads nothing else of the process's state.
@@ -117,7 +118,10 @@ impl Layers {
         if PROXIES.iter().any(|proxy| proxy.eq_ignore_ascii_case(name)) {
             self.proxies.entry(name.to_owned()).or_insert_with(|| source.to_owned());
         }
-        if name.starts_with("DECNET_") {
+        if name == "no_proxy" {
+            return self.offer(keys::SHARED_NO_PROXY.info.name, value, source);
+        }
+        if name.starts_with("DECNET_") || name == keys::SHARED_NO_PROXY.info.name {
             self.values.entry(name.to_owned()).or_insert_with(|| (value.to_owned(), source.to_owned()));
         }
     }
@@ -287,13 +291,17 @@ impl Layers {
         }
     }
 
-    /// Warns about proxy variables. Omits the URLs, which may contain passwords.
+    /// Warns about proxy variables unless this program has a proxy of its own. Omits the URLs, which may contain passwords.
     fn warn_of_proxies(&mut self) {
+        let own = [keys::PROXY.info.name, keys::PROXY_FILE.info.name];
+        if own.iter().any(|name| self.text(name).is_some()) {
+            return;
+        }
         let proxies: Vec<_> =
             self.proxies.iter().map(|(name, source)| format!("{name} ({source})")).collect();
         let verb = if proxies.len() == 1 { "is" } else { "are" };
         let warning = format!(
-            "{} {verb} set and ignored: requests go directly to their receivers, which a firewall may block",
+            "{} {verb} set and ignored; to reach receivers through a proxy, set DECNET_WEBHOOK_PROXY",
             proxies.join(", ")
         );
         self.warnings.extend((!proxies.is_empty()).then_some(warning));

@@ -12,9 +12,13 @@ mod dotenv;
 mod found;
 mod home;
 mod ini;
+mod key;
+mod key_file;
 mod keys;
 mod layers;
 mod page;
+mod proxy;
+mod secret_file;
 mod services;
 #[cfg(test)]
 mod tests;
@@ -29,6 +33,7 @@ use decnet_dispatch as dispatch;
 use decnet_sender::{self as sender, EgressGuard};
 use decnet_store::ownership::directory_of;
 use decnet_store::queue::Retention;
+use decnet_store::vault::Keys;
 use hyper::Uri;
 
 pub(crate) use self::access::Access;
@@ -59,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) database: Database,
     /// Whether no setting names the database.
     pub(crate) is_database_default: bool,
+    /// The keys that encrypt secrets in the catalog. Empty in commands that do not use the configured catalog.
+    pub(crate) keys: Keys,
     /// The event bus.
     pub(crate) bus: Bus,
     /// The HTTP API.
@@ -155,11 +162,12 @@ impl Config {
             disallow_master: layers.read_flag(&keys::DISALLOW_MASTER),
             is_database_default: !is_named && matches!(database, Database::Sqlite(_)),
             database,
+            keys: if inputs.uses.catalog { key_file::read(layers, inputs) } else { Keys::default() },
             data_dir,
             is_data_dir_default,
             bus,
             api: Api::read(layers),
-            worker: read_worker(layers),
+            worker: read_worker(layers, inputs),
             tracing: read_tracing(layers),
             metrics_listen: layers.find(&keys::METRICS_LISTEN),
             metrics_hosts: layers.read(&keys::METRICS_HOSTS),
@@ -232,7 +240,7 @@ fn read_database(layers: &mut Layers, data_dir: &Path) -> Database {
     }
 }
 
-fn read_worker(layers: &mut Layers) -> dispatch::Options {
+fn read_worker(layers: &mut Layers, inputs: &Inputs) -> dispatch::Options {
     let guard = EgressGuard::new(layers.read_flag(&keys::ALLOW_PRIVATE), layers.read(&keys::ALLOW_CIDRS));
     let retention = Retention {
         delivered_age: layers.read(&keys::RETAIN_DELIVERED),
@@ -245,12 +253,14 @@ fn read_worker(layers: &mut Layers) -> dispatch::Options {
         circuit_threshold: layers.read(&keys::CIRCUIT_THRESHOLD),
         backlog_threshold: layers.read(&keys::BACKLOG_THRESHOLD),
         schedule: layers.read(&keys::RETRY_SCHEDULE),
+        severity_file: layers.find(&keys::SEVERITY_FILE).map(Into::into),
         concurrency: layers.read(&keys::CONCURRENCY),
         total_concurrency: layers.read(&keys::TOTAL_CONCURRENCY),
         retention,
         sender: sender::Options {
             deadline: layers.read(&keys::TIMEOUT),
             guard,
+            proxy: proxy::read(layers, inputs),
             ..sender::Options::default()
         },
         ..dispatch::Options::default()

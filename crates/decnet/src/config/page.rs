@@ -26,8 +26,10 @@ fn entry(page: &mut String, info: &Info) -> std::fmt::Result {
     }
     if let Some((section, key)) = info.ini {
         writeln!(page, "- INI: `[{section}] {key}`")?;
-    } else if info.name != keys::CONFIG.info.name {
-        let key = info.name.trim_start_matches("DECNET_").to_ascii_lowercase().replace('_', "-");
+    } else if let Some(key) = info.name.strip_prefix("DECNET_")
+        && info.name != keys::CONFIG.info.name
+    {
+        let key = key.to_ascii_lowercase().replace('_', "-");
         writeln!(page, "- INI: `[decnet] {key}`")?;
     }
     if info.disclosure == Disclosure::Never {

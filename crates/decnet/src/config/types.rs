@@ -8,7 +8,8 @@ use std::time::Duration;
 use decnet_core::access::JwtKey;
 use decnet_core::delivery::RetrySchedule;
 use decnet_core::duration::show as show_duration;
-use decnet_core::redact::Secret;
+use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_sender::Proxy;
 use hyper::Uri;
 use ipnet::IpNet;
 
@@ -190,6 +191,15 @@ pub(super) fn jwt_secret(text: &str) -> Read<Secret> {
     let secret = Secret::new(text);
     JwtKey::new(&secret).map(|_| ()).map_err(|error| error.to_string())?;
     Ok(secret)
+}
+
+/// Parses the URL of an HTTP proxy.
+pub(super) fn proxy(text: &str) -> Read<EndpointUrl> {
+    let shown = || without_secrets(text);
+    let wrong = |why: String| format!("must be the URL of an HTTP proxy, not `{}`: {why}", shown());
+    let url = EndpointUrl::new(text).map_err(|error| wrong(error.to_string()))?;
+    Proxy::new(&url, "").map_err(|error| wrong(error.to_string()))?;
+    Ok(url)
 }
 
 /// Parses the URL of a collector.

@@ -1,7 +1,10 @@
 //! A local receiver of webhooks, for `decnet receive` and `decnet serve --demo`.
 //!
-//! [`run`] answers HTTP/1.1 and passes on each request as a [`Received`] after its signature has been checked ([`verify`]).
+//! [`run`] answers HTTP/1.1 and passes on each request as a [`Received`] after its signature has been checked ([`verify`]). It can
+//! imitate a chat service ([`chat`]).
 
+mod chat;
+mod public_key;
 mod verify;
 
 use std::convert::Infallible;
@@ -10,11 +13,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use decnet_core::limits::{MAX_BODY_BYTES, SHUTDOWN_GRACE};
-use decnet_core::signature::SigningKey;
 use decnet_core::time::UnixMicros;
 use decnet_runtime::accept::Acceptor;
 pub(crate) use decnet_runtime::clock::now;
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -25,7 +27,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::verify::Origin;
+pub(crate) use self::chat::{Chat, ChatMessage};
+pub(crate) use self::public_key::PublicKey;
+pub(crate) use self::verify::{Keys, Origin};
 
 /// The maximum number of concurrent connections; further connections wait to be accepted.
 const MAX_CONNECTIONS: usize = 1024;
@@ -37,10 +41,12 @@ const ANSWER_GRACE: Duration = Duration::from_secs(1);
 /// The options of a receiver.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
-    /// The sender's signing key; without it signatures are not checked.
-    pub(crate) key: Option<SigningKey>,
-    /// The status of every response.
-    pub(crate) status: StatusCode,
+    /// The sender's keys.
+    pub(crate) keys: Keys,
+    /// The service that is imitated.
+    pub(crate) chat: Option<Chat>,
+    /// The status of every response; `None` for that of the service, or else 204.
+    pub(crate) status: Option<StatusCode>,
     /// The delay of each response.
     pub(crate) delay: Duration,
 }
@@ -58,10 +64,24 @@ pub(crate) struct Received {
     pub(crate) id: String,
     /// The time of the event, according to the body.
     pub(crate) happened_at: Option<UnixMicros>,
+    /// The status of the response.
+    pub(crate) status: StatusCode,
     /// The method and the path.
     pub(crate) target: String,
     /// The body, unchanged.
     pub(crate) body: Bytes,
+}
+
+impl Options {
+    /// Returns status and body of the response to a request with this body.
+    fn response(&self, body: &[u8]) -> (StatusCode, &'static str) {
+        match (self.status, self.chat) {
+            (Some(status), _) => (status, ""),
+            (None, Some(chat)) if chat.read(body).is_some() => chat.accepted(),
+            (None, Some(chat)) => chat.refused(),
+            (None, None) => (StatusCode::NO_CONTENT, ""),
+        }
+    }
 }
 
 impl Received {
@@ -129,22 +149,25 @@ async fn answer(
     request: Request<Incoming>,
     options: &Options,
     received: &mpsc::Sender<Received>,
-) -> Result<Response<Empty<Bytes>>, Infallible> {
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_REQUEST_BYTES).collect().await else {
-        return Ok(reply(StatusCode::PAYLOAD_TOO_LARGE));
+        return Ok(reply(StatusCode::PAYLOAD_TOO_LARGE, ""));
     };
-    let request = read(&head, body.to_bytes(), options.key.as_ref(), now());
+    let body = body.to_bytes();
+    let (status, response) = options.response(&body);
+    let request = read(&head, body, status, &options.keys, now());
     // The sender gets a response even if the consumer has stopped.
     drop(received.send(request).await);
     tokio::time::sleep(options.delay).await;
-    Ok(reply(options.status))
+    Ok(reply(status, response))
 }
 
 fn read(
     head: &hyper::http::request::Parts,
     body: Bytes,
-    key: Option<&SigningKey>,
+    status: StatusCode,
+    keys: &Keys,
     at: UnixMicros,
 ) -> Received {
     let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -154,10 +177,11 @@ fn read(
     };
     Received {
         at,
-        origin: verify::origin(header, &body, key, at),
+        origin: verify::origin(header, &body, keys, at),
         topic: header("x-decnet-event-topic").to_owned(),
         id: id.to_owned(),
         happened_at: happened_at(&body),
+        status,
         target: format!("{} {}", head.method, head.uri.path()),
         body,
     }
@@ -170,8 +194,8 @@ fn happened_at(body: &[u8]) -> Option<UnixMicros> {
     UnixMicros::from_sqlite(event.get("ts").or(event.get("time"))?.as_str()?)
 }
 
-fn reply(status: StatusCode) -> Response<Empty<Bytes>> {
-    let mut reply = Response::new(Empty::new());
+fn reply(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
+    let mut reply = Response::new(Full::from(body));
     *reply.status_mut() = status;
     reply
 }

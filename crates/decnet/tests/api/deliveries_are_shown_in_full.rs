@@ -276,6 +276,28 @@ fn erased_event_is_gone_and_explained() {
 }
 
 #[test]
+fn severity_and_filter_are_explained() {
+    let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
+    let uuid = server.subscribe_and_wait("a", &receiver, "a.>");
+    server.subscribe("b", &receiver.url("/"), "a.>");
+    let settings = r#"{"settings":{"filter":"payload.n == 1","min_severity":"info"}}"#;
+    server.json(200, &format!("PATCH /subscriptions/{uuid}"), settings);
+    server.json(202, "POST /events", r#"{"id":"e2","topic":"a.b","payload":{"n":2}}"#);
+    server.deliveries("topic=a.b&state=delivered", 1);
+    let passed = |question: &str, name: &str| {
+        let explained = server.json(200, &format!("GET /explain?subscription=a&{question}"), "");
+        let steps = explained["steps"].as_array().unwrap();
+        let step = steps.iter().find(|step| step["step"] == name);
+        step.unwrap_or_else(|| panic!("{name} is not in {explained}"))["passed"].clone()
+    };
+    assert_eq!(
+        (passed("event_id=e2", "severity"), passed("event_id=e2", "filter")),
+        (json!(true), json!(false))
+    );
+    assert_eq!((passed("topic=a.b", "filter"), passed("topic=a.b", "delivery")), (Value::Null, Value::Null));
+}
+
+#[test]
 fn deleted_subscription_gets_no_redelivery() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
     let uuid = server.subscribe_and_wait("a", &receiver, "a.>");

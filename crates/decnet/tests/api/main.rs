@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails that test")]
 
 mod client;
+mod credentials_are_never_shown;
 mod decnet_routes_match_decnet;
 mod deliveries_are_shown_in_full;
 mod errors_are_problem_details;

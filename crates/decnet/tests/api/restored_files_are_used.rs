@@ -35,6 +35,6 @@ fn events_go_into_the_restored_files() {
     host.json(&["restore", "b.tar", "--json"]);
     assert_eq!((submit(&token, "after"), submit(&later, "after-too")), (202, 401));
     let restored = Reader::open(&data).unwrap();
-    assert_eq!(restored.submitted_topic("after").unwrap().as_deref(), Some("a.b"));
-    assert_eq!(restored.submitted_topic("before").unwrap(), None);
+    assert_eq!(&*restored.submitted("after").unwrap().unwrap().topic, "a.b");
+    assert_eq!(restored.submitted("before").unwrap(), None);
 }

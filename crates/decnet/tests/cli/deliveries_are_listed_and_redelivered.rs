@@ -37,7 +37,7 @@ pub(crate) fn host() -> Host {
 async fn fill(host: &Host, uuid: &str) {
     let queue = Queue::open(&host.path().join("data"), Options::default()).unwrap();
     let sub = queue.register(vec![(uuid.into(), "siem".into())]).await.unwrap()[0];
-    let to = vec![Recipient { sub, held: false }];
+    let to = vec![Recipient::new(sub, false)];
     for (topic, status, state) in [
         ("a.dead", 404, Some(State::Dead { reason: Reason::Refused })),
         ("a.delivered", 204, Some(State::Delivered)),
@@ -51,7 +51,7 @@ async fn fill(host: &Host, uuid: &str) {
                 .unwrap();
             if let Some(state) = state {
                 let (id, attempt) = (admitted[0].first, attempt(status));
-                let settlement = Settlement { id, attempt, state, is_free: false };
+                let settlement = Settlement { id, attempt, state, is_free: false, rendered: None };
                 assert_eq!(queue.settle(vec![settlement]).await.unwrap(), [true]);
             }
         }
@@ -204,11 +204,11 @@ async fn add_dead(host: &Host, uuid: &str, count: usize) {
     let sub = queue.register(vec![(uuid.into(), "other".into())]).await.unwrap()[0];
     let admission = |n| {
         let event = Event::new(&format!("b-{n}"), "b", "t", UnixMicros(1), "{}").unwrap().into();
-        Admission { event, to: vec![Recipient { sub, held: false }], submitted: None }
+        Admission { event, to: vec![Recipient::new(sub, false)], submitted: None }
     };
     let admitted = queue.admit((0..count).map(admission).collect()).await.unwrap();
     let state = State::Dead { reason: Reason::Refused };
-    let settlement = |id| Settlement { id, attempt: attempt(404), state, is_free: false };
+    let settlement = |id| Settlement { id, attempt: attempt(404), state, is_free: false, rendered: None };
     let dead = admitted.iter().map(|it| settlement(it.first));
     queue.settle(dead.collect()).await.unwrap();
 }

@@ -154,7 +154,7 @@ fn crowd(data: &std::path::Path) {
         let queue = Queue::open(data, Options::default()).unwrap();
         let sub = queue.register(vec![("uuid".into(), "name".into())]).await.unwrap()[0];
         let event = Event::new("crowd", "a.b", "t", UnixMicros(1), "{}").unwrap().into();
-        let to = vec![Recipient { sub, held: false }; 20_000];
+        let to = vec![Recipient::new(sub, false); 20_000];
         queue.admit([Admission { event, to, submitted: None }].into()).await.unwrap();
     });
 }

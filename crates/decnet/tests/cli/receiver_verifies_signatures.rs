@@ -4,8 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use crate::support::{Host, Running, eventually};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use decnet_core::redact::Secret;
 use decnet_core::signature::SigningKey;
+use ring::signature::Ed25519KeyPair;
 use serde_json::Value;
 
 const SECRET: &str = "sixteen characters";
@@ -44,6 +47,17 @@ fn signed(secret: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// Returns the headers with an asymmetric signature after the symmetric one.
+fn signed_with(private_key: &str) -> Vec<(&'static str, String)> {
+    let seed = STANDARD.decode(private_key.strip_prefix("whsk_").unwrap()).unwrap();
+    let pair = Ed25519KeyPair::from_seed_unchecked(&seed).unwrap();
+    let mut headers = signed(SECRET);
+    let (at, list) = (headers[4].1.clone(), headers[5].1.clone());
+    let signature = STANDARD.encode(pair.sign(format!("e1.{at}.{BODY}").as_bytes()));
+    headers[5].1 = format!("{list} v1a,{signature}");
+    headers
+}
+
 #[test]
 fn signed_unsigned_and_forged_requests_are_distinguished() {
     let host = Host::new();
@@ -65,6 +79,29 @@ fn signed_unsigned_and_forged_requests_are_distinguished() {
     assert!(lines[2]["reason"].as_str().unwrap().contains("X-DECNET-Signature"));
     assert!(stderr.contains("3 received: 1 verified, 1 unsigned, 1 with a bad signature"), "{stderr}");
     assert!(!format!("{stdout}{stderr}").contains(SECRET));
+}
+
+#[test]
+fn public_key_requires_a_valid_asymmetric_signature() {
+    let host = Host::new();
+    let [made, other] = [(); 2].map(|()| host.json(&["subscription", "key", "--json"]));
+    let private = |pair: &Value| pair["private_key"].as_str().unwrap().to_owned();
+    let public = made["public_key"].as_str().unwrap();
+    let mut receiver =
+        host.start(&["receive", "--port", "0", "--public-key", public, "--json", "--count", "3"]);
+    let address = address(&mut receiver);
+    assert_eq!(post(&address, &signed_with(&private(&made))), 204);
+    assert_eq!(post(&address, &signed_with(&private(&other))), 204);
+    assert_eq!(post(&address, &signed(SECRET)), 204);
+    let (code, stdout, _) = receiver.finish();
+    assert_eq!(code, 0);
+    let lines: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let origins: Vec<_> = lines.iter().map(|line| line["origin"].as_str().unwrap()).collect();
+    assert_eq!(origins, ["verified", "BAD SIGNATURE", "BAD SIGNATURE"]);
+    assert!(lines[1]["reason"].as_str().unwrap().contains("v1a"), "{stdout}");
+    let invalid = host.run(&["receive", "--public-key", "whpk_AAAA"]);
+    let messages = String::from_utf8(invalid.stderr).unwrap();
+    assert!(messages.contains("must be `whpk_` and 32 bytes in base64"), "{messages}");
 }
 
 #[test]

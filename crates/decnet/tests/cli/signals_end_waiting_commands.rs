@@ -50,7 +50,8 @@ fn ctrl_c_ends_a_waiting_restore_and_leaves_no_files() {
     // Opened for reading and writing, so that neither side sees an end of file.
     let mut writer = OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
     let restore = host.start(&["restore", "pipe", "--data-dir", "new"]);
-    writer.write_all(&fs::read(host.path().join("b.tar")).unwrap()[..1024]).unwrap();
+    // The manifest, and the beginning of the first database.
+    writer.write_all(&fs::read(host.path().join("b.tar")).unwrap()[..4096]).unwrap();
     let has_begun = || {
         let files = fs::read_dir(&new).into_iter().flatten().flatten();
         files.filter(|file| file.file_name() != "queue.lock").any(|file| file.metadata().unwrap().len() > 0)

@@ -110,6 +110,13 @@ impl Host {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// Returns whether a worker runs and is connected to the bus.
+    pub(crate) fn is_connected_to_bus(&self) -> bool {
+        let status = self.run(&["status", "--json"]).stdout;
+        serde_json::from_slice::<serde_json::Value>(&status)
+            .is_ok_and(|status| status["worker"]["bus"] == "connected")
+    }
+
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Output {
         let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
         // A process that stops reading early reports its error itself.

@@ -69,7 +69,7 @@ impl Scene {
 }
 
 /// Sends one request. Returns head and body of the response.
-fn ask(mut stream: impl std::io::Read + std::io::Write, path: &str, accept: &str) -> String {
+pub(crate) fn ask(mut stream: impl std::io::Read + std::io::Write, path: &str, accept: &str) -> String {
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n").unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
@@ -94,7 +94,7 @@ fn names(scrape: &str) -> BTreeSet<String> {
 }
 
 /// Returns the value of a counter in a scrape, or `None` without a sample.
-fn sample(scrape: &str, series: &str) -> Option<u64> {
+pub(crate) fn sample(scrape: &str, series: &str) -> Option<u64> {
     let value = body(scrape).lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     value.map(|value| value.trim_end_matches(".0").parse().unwrap())
 }

@@ -9,9 +9,16 @@ use crate::tidy::violation::Violation;
 pub(super) fn check(tree: &Tree, packages: &[Package]) -> Vec<Violation> {
     let targets = || packages.iter().flat_map(|package| &package.targets);
     let is_root = |file: &File| targets().any(|target| target.src_path == Path::new(&file.path));
-    let dead = tree.with_extension(".rs").filter(|file| !is_root(file) && !is_declared(tree, file));
+    let dead = tree
+        .with_extension(".rs")
+        .filter(|file| !is_root(file) && !is_fuzz_target(file) && !is_declared(tree, file));
     let message = "no `mod` declares this file: declare it or delete it";
     dead.map(|file| Violation::new(&file.path, 1, "dead-file", message)).collect()
+}
+
+/// Returns whether the file belongs to a fuzz crate, which is not part of the workspace.
+fn is_fuzz_target(file: &File) -> bool {
+    file.path.contains("/fuzz/fuzz_targets/")
 }
 
 /// Returns whether another file in the folder declares the module: `a/b.rs` and `a/b/mod.rs` belong to the folder `a`.
@@ -52,6 +59,7 @@ mod tests {
             ("a/src/bin/part.rs", ""),
             ("a/tests/holds.rs", "mod support;"),
             ("a/tests/support/mod.rs", ""),
+            ("a/fuzz/fuzz_targets/parse.rs", ""),
         ];
         assert_eq!(dead(&files), Vec::<String>::new());
     }

@@ -23,7 +23,8 @@ pub(super) struct Attempt {
     duration_ms: f64,
     /// Status of the reply, if one arrived.
     status: Option<u16>,
-    /// Reason why the attempt did not deliver.
+    /// Reason why the attempt did not deliver, such as `timeout`. With `filter` and `template`, no request was sent. With
+    /// `unauthorized`, the destination refused the credentials, and deliveries wait.
     reason: Option<&'static str>,
     /// Description of the failure. A successful attempt has a description if the reply's body did not end properly.
     detail: Option<Box<str>>,

@@ -26,7 +26,7 @@ pub(super) struct ListParams {
     /// final and its subscription is not active.
     #[param(example = "retrying,dead")]
     state: Option<String>,
-    /// Reason why the deliveries are dead, such as `timeout` or `refused`.
+    /// Reason why the deliveries are dead, such as `timeout`, `refused`, `filter` or `template`.
     reason: Option<String>,
     /// Earliest time at which the event was admitted.
     #[param(format = "date-time")]
@@ -55,7 +55,7 @@ pub(in crate::routes) struct DeliveryFilter {
     /// States of the deliveries; any state if empty. Only final deliveries, `delivered` or `dead`, are redelivered.
     #[schema(example = json!(["dead"]))]
     states: Vec<String>,
-    /// Reason why the deliveries are dead, such as `timeout` or `refused`.
+    /// Reason why the deliveries are dead, such as `timeout`, `refused`, `filter` or `template`.
     reason: Option<String>,
     /// Earliest time at which the event was admitted.
     #[schema(format = "date-time")]

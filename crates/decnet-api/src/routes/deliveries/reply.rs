@@ -27,7 +27,8 @@ pub(super) struct Delivery {
     /// `pending`, `retrying`, `parked`, `delivered` or `dead`.
     #[schema(example = "delivered")]
     state: &'static str,
-    /// Reason why the delivery is dead.
+    /// Reason why the delivery is dead, such as `timeout`. `filter`: the subscription's filter could not be evaluated for the event;
+    /// `template`: its format or template could not render the event. Correct the subscription, then redeliver.
     reason: Option<&'static str>,
     /// Time at which a retry is due.
     due_at: Option<String>,

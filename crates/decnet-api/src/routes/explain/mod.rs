@@ -6,8 +6,10 @@ mod searches;
 use axum::extract::State;
 use axum::{Extension, Json};
 use decnet_core::explain::ExplanationStep;
+use decnet_store::catalog::Catalog;
 use decnet_store::explain::{EventQuery, ExplainedEvent, explain};
 use decnet_store::queue::Reader;
+use decnet_store::severity_file;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -56,8 +58,9 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes.guarded(Scope::Read, routes!(answer))
 }
 
-/// Explains step by step why an event did or did not reach a subscription. Specify either `event_id` or `topic`. The search for
-/// an event begins with the newest event and ends after 5 s. Each token or user can run one search at a time.
+/// Explains step by step why an event did or did not reach a subscription. Specify either `event_id` or `topic`. Severity floor and
+/// filter are evaluated as they are now; the filter of a hypothetical event is undecided. The search for an event begins with the
+/// newest event and ends after 5 s. Each token or user can run one search at a time.
 #[utoipa::path(get, path = "/api/v1/explain", tag = "events", operation_id = "explain", params(Question),
     responses(
         (status = 200, body = Explanation),
@@ -69,19 +72,23 @@ async fn answer(
     Params(question): Params<Question>,
 ) -> Reply<Explanation> {
     let Question { subscription, event_id, topic } = question;
-    let row = state.catalog.run(move |catalog| catalog.find_exact(&subscription)).await?;
+    let file = state.severity_file.clone();
+    let read = move |catalog: &mut Catalog| {
+        Ok::<_, Problem>((catalog.find_exact(&subscription)?, severity_file::load(file.as_deref())))
+    };
+    let (row, severities) = state.catalog.run(read).await?;
     let row = row.ok_or_else(|| Problem::not_found("subscription not found"))?;
     let name = ExplainedSubscription { uuid: row.uuid.clone(), name: row.name.clone() };
     let explained = match (event_id.clone(), topic) {
         (Some(id), None) => {
             let search = move |reader: &Reader, go_on: &dyn Fn() -> bool| {
-                explain(Some(reader), &row, EventQuery::Id(&id), go_on)
+                explain(Some(reader), &row, &severities, EventQuery::Id(&id), go_on)
             };
             state.searches.run(requester.id, search).await?
         }
         (None, Some(topic)) => {
             check_topic(&topic).map_err(Problem::invalid)?;
-            explain(None, &row, EventQuery::Topic(&topic), || true)?
+            explain(None, &row, &severities, EventQuery::Topic(&topic), || true)?
         }
         _ => return Err(Problem::invalid("specify either `event_id` or `topic`")),
     };

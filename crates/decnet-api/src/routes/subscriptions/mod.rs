@@ -70,6 +70,7 @@ async fn create(
 ) -> Result<(StatusCode, Json<SubscriptionWithSecret>), Problem> {
     let (new, generated) = new.read()?;
     receiver::check_url(&state, &new.url).await?;
+    receiver::check_credentials(&state, &new.settings.credentials)?;
     let row = change(&state, move |catalog| catalog.create(&new, now()).map_err(Into::into)).await?;
     Ok((StatusCode::CREATED, Json(SubscriptionWithSecret { subscription: row.into(), secret: generated })))
 }
@@ -99,6 +100,7 @@ async fn update(
     if let Some(url) = &patch.url {
         receiver::check_url(&state, url).await?;
     }
+    receiver::check_credentials(&state, &patch.settings.new_credentials())?;
     apply(&state, uuid, patch).await
 }
 

@@ -62,6 +62,7 @@ impl SubscriptionPatch {
             enabled,
             paused,
             settings,
+            discard_encrypted: false,
         })
     }
 }
@@ -76,7 +77,18 @@ fn defaults() -> SettingsPatch {
         timeout: Change::Reset,
         concurrency: Change::Reset,
         trace: Change::Reset,
+        filter: Change::Reset,
+        min_severity: Change::Reset,
+        format: Change::Reset,
+        template: Change::Reset,
+        method: Change::Reset,
+        gzip: Change::Reset,
+        digest: Change::Reset,
         headers: Change::Reset,
+        auth: Change::Reset,
+        client_certificate: Change::Reset,
+        trust_roots: Change::Reset,
+        private_key: Change::Reset,
     }
 }
 

@@ -28,8 +28,8 @@ pub(super) struct Subscription {
     url: String,
     topic_patterns: Vec<String>,
     /// `active`; `paused` by an operator; `tripped`: disabled after failures, probed and re-enabled automatically; `gone`: its
-    /// receiver answered 410, and it remains disabled until an operator enables it; `disabled` by an operator; `broken`: see
-    /// `problem`.
+    /// receiver answered 410, and it remains disabled until an operator enables it; `disabled` by an operator; `held`: deliveries
+    /// wait, because its filter, format, template, headers or credentials cannot be used, see `problem`; `broken`: see `problem`.
     #[schema(example = "active")]
     state: &'static str,
     enabled: bool,
@@ -45,7 +45,8 @@ pub(super) struct Subscription {
     deferred_until: Option<String>,
     created_at: Option<String>,
     updated_at: Option<String>,
-    /// Settings that differ from the defaults; the values of headers are `[secret]`.
+    /// Settings that differ from the defaults; the values of headers and the secrets of credentials are `[secret]`, and
+    /// certificates are counted.
     #[serde(serialize_with = "shown")]
     #[schema(value_type = SettingsChange)]
     settings: Settings,
@@ -102,6 +103,7 @@ impl From<Row> for Subscription {
 
 fn state(row: &Row) -> &'static str {
     match row.activity {
+        _ if row.is_held => "held",
         _ if row.problem.is_some() => "broken",
         Activity::Disabled => "disabled",
         Activity::Tripped if row.gone => "gone",

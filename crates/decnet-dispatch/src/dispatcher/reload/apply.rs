@@ -40,6 +40,9 @@ fn routed_patterns(stored: &StoredSubscription) -> &[Pattern] {
 impl Dispatcher {
     pub(super) fn start_applying(&mut self, (last_load, loaded): (LastLoad, Loaded)) {
         self.reload.last_load = last_load;
+        if let Some(content) = loaded.severities {
+            self.apply_severities(content);
+        }
         self.reload.log_problems(&loaded.problems);
         self.reload.invalid = loaded.invalid;
         self.stats.bad_rows.set(self.reload.invalid.len() as u64);
@@ -73,6 +76,7 @@ impl Dispatcher {
     fn apply_row(&mut self, key: SubscriptionKey, stored: StoredSubscription) {
         let was_rowless = self.reload.rowless.remove(&key);
         self.reroute(key, was_rowless, routed_patterns(&stored));
+        self.selection.replace(key, Some(&stored.settings));
         let number = self.reload.number;
         match self.lanes.get(&key) {
             Some(lane) if lane.matches_row(&stored) => {}
@@ -111,12 +115,14 @@ impl Dispatcher {
         let health = Health::new(failures, self.options.circuit_threshold);
         let state = LaneState::of_row(&stored, self.first_probe());
         let Subscription { uuid, name, .. } = &stored.subscription;
-        let metrics = self.stats.by_subscription.register(uuid, name, state.reported(stored.paused));
+        let mut metrics = self.stats.by_subscription.register(uuid, name, state.reported(&stored));
+        metrics.show_state(state, &stored);
         if metrics.is_individual {
             self.census.individual.push(key);
         }
         let deferred_until = stored.deferred_until;
-        self.lanes.insert(key, Lane::new(key, stored, health, state, metrics, self.clock.clone()));
+        let (clock, severities) = (self.clock.clone(), self.selection.severities());
+        self.lanes.insert(key, Lane::new(key, stored, health, state, metrics, clock, severities));
         self.restore_deferral(key, deferred_until);
         match state {
             LaneState::Tripped { next_at, .. } => self.schedule(key, next_at),
@@ -141,6 +147,7 @@ impl Dispatcher {
     fn remove_row(&mut self, key: SubscriptionKey) {
         let was_rowless = !self.reload.rowless.insert(key);
         self.reroute(key, was_rowless, &[]);
+        self.selection.replace(key, None);
         self.close_rowless(key);
     }
 
@@ -179,8 +186,8 @@ impl Dispatcher {
             let health = Health::new(new.consecutive_failures, self.options.circuit_threshold);
             lane.reset_receiver(self.reload.last_version, health);
         }
-        let is_toggled = lane.is_paused() != stored.paused;
-        lane.replace_row(stored);
+        let is_toggled = lane.is_paused() != stored.is_paused();
+        lane.replace_row(stored, self.selection.severities());
         if is_reset || is_lifted {
             self.lift_deferral(key);
         }
@@ -191,10 +198,14 @@ impl Dispatcher {
         }
     }
 
-    /// Applies a change of the operator's pause. The receiver is the same, so earlier observations of it still count.
+    /// Applies the beginning or the end of a pause or a hold. The receiver is the same, so earlier observations of it still count.
     fn pause_or_resume(&mut self, key: SubscriptionKey) {
         let lane = &mut self.lanes[key];
-        let change = if lane.is_paused() { "paused; its deliveries wait" } else { "resumed" };
+        let change = match &lane.stored {
+            stored if stored.hold.is_some() => "held; its deliveries wait",
+            stored if stored.paused => "paused; its deliveries wait",
+            _ => "resumed",
+        };
         tracing::info!(subscription = lane.name(), "{change}");
         lane.backlog.rescan();
         self.resume_or_spill(key);

@@ -6,6 +6,7 @@
 
 mod apply;
 mod read;
+mod severities;
 
 use std::sync::{Arc, Mutex};
 
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 
 use self::apply::PendingRows;
 use self::read::{LastLoad, Loaded, load};
+use self::severities::AppliedSeverities;
 use super::{Dispatcher, Done, Error, Inputs};
 use crate::intake::BusCover;
 use crate::lane::Lane;
@@ -40,6 +42,8 @@ pub(super) struct ReloadProgress {
     /// The uuids of rows that the next reload applies even if they are unchanged, because they were skipped or the worker
     /// has written to them.
     reread: Vec<Box<str>>,
+    /// The content of the table of severities that was applied.
+    severities: AppliedSeverities,
     /// The rows that are read and not yet applied.
     pending: PendingRows,
     /// Lanes whose row is deleted or invalid. Nothing is routed to them.
@@ -58,6 +62,8 @@ pub(super) struct ReloadProgress {
     has_failed: bool,
     /// The last version that was given to a lane.
     last_version: u64,
+    /// Whether the backlogs are read again after this reload, because one may be that of a new subscription.
+    pub(super) finds_backlogs: bool,
 }
 
 /// The result of reading the subscriptions.
@@ -71,6 +77,11 @@ impl ReloadProgress {
     /// Makes the next reload apply the lane's row even if it is unchanged.
     pub(super) fn reread(&mut self, lane: &Lane) {
         self.reread.push(lane.stored.subscription.uuid.clone());
+    }
+
+    /// Returns whether the catalog was read without an error, and no reload is running.
+    pub(super) fn is_current(&self) -> bool {
+        !self.is_running && !self.has_failed
     }
 
     /// Returns whether there is an invalid row with this uuid.
@@ -140,7 +151,13 @@ impl Dispatcher {
         self.reload.started_at = Some(Instant::now());
         let last_load = std::mem::take(&mut self.reload.last_load);
         let reread = std::mem::take(&mut self.reload.reread);
-        load(self.queue.clone(), Arc::clone(&self.catalog), last_load, reread)
+        load(
+            self.queue.clone(),
+            Arc::clone(&self.catalog),
+            last_load,
+            reread,
+            self.options.severity_file.clone(),
+        )
     }
 
     pub(super) fn on_reloaded(&mut self, Reloaded { changes, loaded }: Reloaded, inputs: Option<&Inputs>) {
@@ -189,6 +206,10 @@ impl Dispatcher {
             self.publish_cover(inputs);
         }
         self.admit_held();
+        let is_decided = self.reload.is_current() && !self.is_stopping;
+        if is_decided && std::mem::take(&mut self.reload.finds_backlogs) {
+            self.find_backlogs();
+        }
         let is_requested = std::mem::take(&mut self.reload.is_requested) && !self.is_stopping;
         if is_requested || (self.freshness.is_holding() && !self.health.is_writing) {
             self.reload();
@@ -212,4 +233,35 @@ pub(super) async fn blocking<T: Send + 'static>(job: impl FnOnce() -> T + Send +
     tokio::task::spawn_blocking(job)
         .await
         .expect("the runtime outlives the dispatcher, and the job does not panic")
+}
+
+#[cfg(test)]
+mod tests {
+    use decnet_store::queue::SubscriptionBacklog;
+    use tokio::task::LocalSet;
+
+    use super::super::tests::started;
+    use super::*;
+
+    #[tokio::test]
+    async fn backlog_of_a_new_subscription_is_not_discarded() {
+        let dir = tempfile::tempdir().unwrap();
+        let find = async {
+            let mut dispatcher = started(dir.path()).await;
+            let (sub, uuid) = (SubscriptionKey(99), "new".into());
+            let backlogs = [SubscriptionBacklog { sub, uuid, queued: true, next_due: None }];
+            let jobs = dispatcher.writes.jobs;
+            dispatcher.on_backlogs(&backlogs, 1);
+            assert_eq!(dispatcher.writes.jobs, jobs, "the worker lacks a change");
+            assert!(dispatcher.reload.is_running, "it reads the subscriptions");
+            dispatcher.on_backlogs(&backlogs, 0);
+            assert_eq!(dispatcher.writes.jobs, jobs, "a reload is running");
+            dispatcher.reload.changes = 1;
+            dispatcher.finish_reload(None);
+            assert_eq!(dispatcher.writes.jobs, jobs + 1, "the backlogs are read again");
+            dispatcher.on_backlogs(&backlogs, 1);
+            assert_eq!(dispatcher.writes.jobs, jobs + 2, "the subscription was deleted");
+        };
+        LocalSet::new().run_until(find).await;
+    }
 }

@@ -1,5 +1,6 @@
 //! Finds the changed rows of the catalog and their keys in the queue. Nothing here blocks the loop.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use decnet_core::time::UnixMicros;
@@ -8,7 +9,7 @@ use decnet_store::queue::{Queue, SubscriptionKey};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::super::Error;
-use super::{Reloaded, SharedCatalog, blocking};
+use super::{Reloaded, SharedCatalog, blocking, severities};
 use decnet_runtime::sync::lock;
 use decnet_sender::Target;
 
@@ -31,6 +32,8 @@ pub(super) struct Loaded {
     /// The uuids of all invalid rows.
     pub(super) invalid: FxHashSet<String>,
     pub(super) usable: usize,
+    /// The content of the table of severities, if it is in a file.
+    pub(super) severities: Option<Result<String, String>>,
 }
 
 /// Reads the changed rows and the rows in `reread`. After a failure the next reload reports all rows as changed.
@@ -41,6 +44,7 @@ pub(super) async fn load(
     catalog: SharedCatalog,
     last_load: LastLoad,
     reread: Vec<Box<str>>,
+    severity_file: Option<Arc<Path>>,
 ) -> Reloaded {
     // Counted before the catalog is read, so that the rows include at least these changes.
     let changes = match queue.catalog_changes().await {
@@ -48,7 +52,12 @@ pub(super) async fn load(
         Err(error) => return Reloaded { changes: 0, loaded: Err(error.into()) },
     };
     let now = queue.clock().trusted_now();
-    let loaded = match blocking(move || read(&catalog, last_load, &reread, now)).await {
+    let read = move || {
+        let mut read = read(&catalog, last_load, &reread, now)?;
+        read.severities = severity_file.as_deref().map(severities::read);
+        Ok(read)
+    };
+    let loaded = match blocking(read).await {
         Ok(read) => assign_keys(read, &queue).await,
         Err(error) => Err(error),
     };
@@ -61,6 +70,7 @@ struct Read {
     changes: Changes,
     /// The uuids and names that the queue does not know yet.
     unregistered: Vec<(Box<str>, Box<str>)>,
+    severities: Option<Result<String, String>>,
 }
 
 /// Reads the catalog. `now` is `None` while the clock is in doubt, in which case no secret is removed.
@@ -81,7 +91,7 @@ fn read(
     drop(catalog);
     let changes = reject_unsendable(changes, &mut last_load.digests);
     let unregistered = last_load.unregistered(&changes.subscriptions);
-    Ok(Read { last_load, changes, unregistered })
+    Ok(Read { last_load, changes, unregistered, severities: None })
 }
 
 /// Moves rows without a valid target to the problems, even if they are unchanged.
@@ -104,7 +114,7 @@ fn reject_unsendable(mut changes: Changes, digests: &mut RowDigests) -> Changes 
 /// Returns the reason why no request can be made for the subscription, if there is one.
 fn target_problem(stored: &StoredSubscription) -> Option<RowProblem> {
     let subscription = &stored.subscription;
-    let target = Target::for_subscription(subscription, &stored.settings, &stored.old_secrets);
+    let target = Target::for_subscription(subscription, &stored.settings, &stored.old_secrets, None);
     target.err().map(|error| RowProblem {
         uuid: subscription.uuid.to_string(),
         name: subscription.name.to_string(),
@@ -114,13 +124,13 @@ fn target_problem(stored: &StoredSubscription) -> Option<RowProblem> {
 
 /// Registers new rows in the queue and finds the keys of all changed rows.
 async fn assign_keys(read: Read, queue: &Queue) -> Result<(LastLoad, Loaded), Error> {
-    let Read { mut last_load, changes, unregistered } = read;
+    let Read { mut last_load, changes, unregistered, severities } = read;
     let keys =
         if unregistered.is_empty() { Vec::new() } else { queue.register(unregistered.clone()).await? };
     let finish = move || {
         let rows = unregistered.into_iter().zip(keys);
         last_load.keys.extend(rows.map(|((uuid, name), key)| (uuid.into(), (name, key))));
-        let loaded = last_load.loaded(changes);
+        let loaded = Loaded { severities, ..last_load.loaded(changes) };
         (last_load, loaded)
     };
     Ok(blocking(finish).await)
@@ -150,6 +160,6 @@ impl LastLoad {
         let key =
             |stored: &StoredSubscription| self.keys.get(&*stored.subscription.uuid).map(|(_, key)| *key);
         let changed = subscriptions.into_iter().filter_map(|stored| Some((key(&stored)?, stored))).collect();
-        Loaded { changed, missing, problems, invalid, usable }
+        Loaded { changed, missing, problems, invalid, usable, severities: None }
     }
 }

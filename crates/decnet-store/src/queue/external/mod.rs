@@ -3,25 +3,32 @@
 //! - [`record_catalog_change`]: counts a change of the subscriptions;
 //! - [`ExternalWriter::submit_all`]: submits events from programs without a bus;
 //! - [`ExternalWriter::redeliver`], and [`Redelivery`] for many deliveries: sends old events again;
+//! - [`Backfill`]: sends old events to a subscription that did not get them;
 //! - [`Erasure`]: erases the payloads of one subscription or one event; [`ExternalWriter::clean_up`] completes it;
 //! - [`ExternalWriter::confirm_clock`]: confirms that the system's clock is right.
 
+mod backfill;
 mod erase;
 mod redeliver;
 mod submit;
 
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
 use decnet_core::clock::Reading;
+use decnet_core::limits::OPERATOR_STEP_ROWS;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::connection::{open_second, path};
 use super::error::Error;
+use super::id::{DeliveryId, SubscriptionKey};
 use super::meta;
 use super::times::record_time;
 use crate::file_identity::OpenedFile;
+use crate::sql;
 
+pub use self::backfill::{Backfill, BackfillTarget, Backfilled};
 pub use self::erase::{Erased, Erasure, ErasureTarget};
 pub use self::redeliver::{Redelivery, RedeliveryStep};
 pub use self::submit::{IdempotencyKey, Submission, Submitted};
@@ -36,6 +43,10 @@ pub struct ExternalWriter {
 
 /// The time for which a write waits for a commit of the worker before it fails as busy.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The number that is added to the admission order, so that deliveries of old events are queued behind live traffic.
+const BEHIND_LIVE: i64 = 1 << 62;
+/// The number of steps per second in which old events are queued, chosen so that a receiver does not get many deliveries at once.
+const STEPS_PER_SECOND: u32 = 10;
 
 impl ExternalWriter {
     /// Opens the queue in `dir`, with or without a running worker.
@@ -97,6 +108,23 @@ impl ExternalWriter {
 pub fn record_catalog_change(dir: &Path) -> Result<(), Error> {
     match ExternalWriter::open(dir) {
         Err(Error::NoQueue(_) | Error::OlderSchema(_)) => Ok(()),
-        opened => Ok(meta::add(&opened?.conn, "catalog_changes", 1).map(drop)?),
+        opened => Ok(meta::increment(&opened?.conn, "catalog_changes")?),
     }
+}
+
+/// Inserts a delivery of an old event, queued behind live traffic.
+fn insert_behind_live(conn: &Connection, id: DeliveryId, sub: SubscriptionKey) -> rusqlite::Result<()> {
+    let insert = "INSERT INTO deliveries (id, sub, state, attempts, due_at) VALUES (?1, ?2, 1, 0, ?3)";
+    sql::execute(conn, insert, (id.0, sub.0, BEHIND_LIVE + id.0)).map(drop)
+}
+
+/// Returns the maximum number of deliveries of a step, which is at least 1.
+fn step_rows(rate: NonZeroU32) -> usize {
+    OPERATOR_STEP_ROWS.min(rate.get().div_ceil(STEPS_PER_SECOND) as usize)
+}
+
+/// Returns the minimum time from the start of a step with this number of deliveries to the start of the next, so that the rate per
+/// second is not exceeded.
+fn pause_after(deliveries: usize, rate: NonZeroU32) -> Duration {
+    Duration::from_secs(deliveries as u64) / rate.get()
 }

@@ -14,9 +14,11 @@ use decnet_core::time::UnixMicros;
 use rustc_hash::FxHashSet;
 
 use self::step::Bounds;
+pub(super) use self::step::REMOVED_UP_TO;
 use super::error::Error;
 use super::id::SubscriptionKey;
 use super::idempotency::expire_some;
+use super::rendering;
 use super::writer_state::WriterState;
 
 /// The retention policy: the time for which deliveries are kept, and the maximum size of the database.
@@ -113,6 +115,7 @@ pub(super) fn prune(
     if !pruned.more {
         // The next round starts again with delivered deliveries.
         *cursor = PruneCursor::default();
+        rendering::prune(conn)?;
     }
     pruned.bytes = space::used_bytes(conn)?;
     writer.used_bytes = pruned.bytes;

@@ -12,6 +12,7 @@ use rusqlite::Connection;
 
 use super::super::error::Error;
 use super::super::id::{DeliveryId, SubscriptionKey};
+use super::super::meta;
 use super::super::reader::admitted_from;
 use super::super::state::{DEAD, DELIVERED, QUEUED, RETRYING};
 use super::{Pressure, Pruned, Retention};
@@ -24,6 +25,8 @@ const STEP_BYTES: u64 = 4 * 1024 * 1024;
 const MIN_STEP_BYTES: u64 = 64 * 1024;
 /// The time after which a step removes no more deliveries. The removal of their events and the commit take additional time.
 const STEP_TIME: Duration = Duration::from_millis(1);
+/// The highest sequence number of an event of which a delivery was removed. All deliveries of later events are still stored.
+pub(in super::super) const REMOVED_UP_TO: &str = "removed_up_to";
 /// The approximate size of a delivery and its event without the event's body.
 const ROW_BYTES: u64 = 128;
 
@@ -109,7 +112,8 @@ pub(super) fn run(
             Decision::Remove => remove(conn, &row, &mut work, pruned)?,
         }
     }
-    if work.last_seq.is_some() {
+    if let Some(seq) = work.last_seq {
+        meta::raise(conn, REMOVED_UP_TO, seq)?;
         pruned.events += remove_events(conn, DeliveryId(after), last)?;
     }
     Ok(Some(last.0))

@@ -1,8 +1,10 @@
 //! One event: found by its id, and with its delivery to one subscription.
 
-use decnet_core::event::sendable_id;
+use bytes::Bytes;
+use decnet_core::event::{Event, sendable_id};
 use decnet_core::limits::LIST_STEP_ROWS;
-use rusqlite::Connection;
+use decnet_core::time::UnixMicros;
+use rusqlite::{Connection, Row};
 
 use super::super::error::Error;
 use super::super::id::DeliveryId;
@@ -27,8 +29,8 @@ pub enum Search {
 /// An admitted event and its delivery to one subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventDetail {
-    /// The topic of the event.
-    pub topic: Box<str>,
+    /// The event. The body of an erased event is empty.
+    pub event: Event,
     /// The newest delivery of the event to the subscription, if any.
     pub newest: Option<Listed>,
 }
@@ -45,9 +47,17 @@ impl Reader {
         }
         // One transaction, so that the delivery matches the event.
         let tx = self.conn.unchecked_transaction()?;
-        let topic = sql::find(&tx, "SELECT topic FROM events WHERE seq = ?1", [seq])?;
-        let Some(topic) = topic else { return Ok(None) };
-        Ok(Some(EventDetail { topic, newest: newest(&tx, seq, subscription)? }))
+        let Some(event) = admitted_event(&tx, seq)? else { return Ok(None) };
+        Ok(Some(EventDetail { event, newest: newest(&tx, seq, subscription)? }))
+    }
+
+    /// Returns a submitted event that is not yet admitted. Scans all such events.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn submitted(&self, id: &str) -> Result<Option<Event>, Error> {
+        let select = "SELECT id, topic, body, submitted_at FROM submitted WHERE id = ?1 LIMIT 1";
+        Ok(sql::first(&self.conn, select, [id], stored_event)?)
     }
 
     /// Searches for the newest event with this id. Ids are not indexed, so all events may be scanned, newest first, in short
@@ -81,6 +91,18 @@ pub(in super::super) fn search_step(
     };
     let search = "SELECT max(seq) FROM events WHERE seq >= ?1 AND seq < ?2 AND id IN (?3, ?4)";
     Ok(Some((from, sql::value(conn, search, (from, before, id, sendable_id(id)))?)))
+}
+
+/// Returns the event with this sequence number. The body of an erased event is empty.
+pub(in super::super) fn admitted_event(conn: &Connection, seq: i64) -> Result<Option<Event>, Error> {
+    let select = "SELECT id, topic, body, admitted_at FROM events WHERE seq = ?1";
+    Ok(sql::first(conn, select, [seq], stored_event)?)
+}
+
+/// Reads the columns id, topic, body and time.
+fn stored_event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    let body: Vec<u8> = row.get(2)?;
+    Ok(Event::stored(row.get(0)?, row.get(1)?, Bytes::from(body), UnixMicros(row.get(3)?)))
 }
 
 fn newest(conn: &Connection, seq: i64, subscription: &str) -> Result<Option<Listed>, Error> {

@@ -16,8 +16,8 @@ pub use self::active::ActiveSubscriptions;
 pub use self::census::{Census, CensusCounts};
 pub use self::counts::Counts;
 pub use self::detail::Detail;
-pub(super) use self::event::search_step;
 pub use self::event::{EventDetail, Search};
+pub(super) use self::event::{admitted_event, search_step};
 #[cfg(test)]
 pub(super) use self::list::ADMITTED_FROM;
 pub use self::list::{Filter, Listed, Page};
@@ -54,14 +54,6 @@ impl Reader {
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.file.is_current()
-    }
-
-    /// Returns the topic of a submitted event that is not yet admitted. Scans all such events.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub fn submitted_topic(&self, event_id: &str) -> Result<Option<Box<str>>, Error> {
-        Ok(sql::find(&self.conn, "SELECT topic FROM submitted WHERE id = ?1 LIMIT 1", [event_id])?)
     }
 
     /// Returns the times that the queue has recorded.

@@ -163,7 +163,7 @@ impl Model {
     }
 
     fn recipients(&self, to: &[(usize, bool)]) -> Vec<Recipient> {
-        to.iter().map(|(sub, held)| Recipient { sub: self.keys[*sub], held: *held }).collect()
+        to.iter().map(|(sub, held)| Recipient::new(self.keys[*sub], *held)).collect()
     }
 
     async fn admit(&mut self, batch: &[(usize, Vec<(usize, bool)>)]) {

@@ -33,7 +33,8 @@ pub(super) fn words(line: &str) -> Vec<String> {
 
 fn pages() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let folders = ["docs", "docs/destinations"].map(|folder| std::fs::read_dir(root.join(folder)).unwrap());
+    let docs = folders.into_iter().flatten().map(|entry| entry.unwrap().path());
     let pages = docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     let pages = pages.chain(["README.md", "CONTRIBUTING.md"].map(|name| root.join(name)));
     pages.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
@@ -118,6 +119,15 @@ fn every_documented_command_parses() {
     }
     assert!(tried > 100, "only {tried} commands were found");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_reason_is_documented() {
+    let (_, page) = pages().into_iter().find(|(path, _)| path.ends_with("delivery-guarantees.md")).unwrap();
+    let reasons = page.split("## Reasons").nth(1).unwrap().split("## ").next().unwrap();
+    for reason in decnet_core::delivery::Reason::ALL {
+        assert!(reasons.contains(&format!("`{reason}`")), "{reason}");
+    }
 }
 
 #[test]

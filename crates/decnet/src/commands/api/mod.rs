@@ -128,11 +128,13 @@ fn api(
 ) -> anyhow::Result<Api> {
     Ok(Api::new(Options {
         catalog: config.database.path()?.to_owned(),
+        keys: config.keys.clone(),
         data_dir: config.data_dir.clone(),
         sockets,
         metrics: Arc::new(Page(config.data_dir.clone())),
         nudge,
         access: access(config, address, first)?,
+        severity_file: config.worker.severity_file.clone(),
         limits_creations: config.api.limits_creations,
         outbound: Arc::new(Dispatch::new(config.clone())),
     }))

@@ -1,4 +1,4 @@
-//! Outbound operations of the API: checks of the addresses of a URL, and test attempts.
+//! Outbound operations of the API: checks of the addresses of a URL and of credentials, and test attempts.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,6 +8,8 @@ use decnet_api::{Outbound, Refused, Tested};
 use decnet_core::duration;
 use decnet_core::limits::{API_TEST_TIMEOUT, MAX_API_TESTS};
 use decnet_core::redact::EndpointUrl;
+use decnet_core::settings::Credentials;
+use decnet_sender::check_credentials;
 use decnet_store::catalog::StoredSubscription;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -48,6 +50,10 @@ impl Outbound for Dispatch {
             Ok(())
         }
         .boxed()
+    }
+
+    fn check_credentials(&self, credentials: &Credentials) -> Result<(), Refused> {
+        check_credentials(credentials).map_err(|problem| Refused(problem.to_string()))
     }
 
     fn test(&self, stored: Box<StoredSubscription>, triggered_by: Arc<str>) -> BoxFuture<'static, Tested> {
@@ -99,7 +105,8 @@ fn test(
              subscription's timeout"
         )
     };
-    Ok(tested(&attempted.map_err(late)??))
+    let (attempted, verdict) = attempted.map_err(late)??;
+    Ok(tested(&attempted, &verdict))
 }
 
 fn failed(error: String) -> Tested {

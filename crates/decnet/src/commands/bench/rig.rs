@@ -9,6 +9,7 @@ use decnet_bench::disk;
 use decnet_bench::load::{EVENT_TYPE, payload};
 use decnet_bench::receiver::Receiver;
 use decnet_bus::Client;
+use decnet_core::delivery::classify;
 use decnet_core::event::Event;
 use decnet_core::limits::MAX_BUS_CONNECTIONS;
 use decnet_core::redact::{EndpointUrl, Secret};
@@ -141,7 +142,7 @@ async fn try_once(url: &EndpointUrl, secret: &Secret, context: &Context) -> anyh
         attempted = attempt(&target, &event, &context.config) => attempted,
         () = context.shutdown.cancelled() => anyhow::bail!("interrupted"),
     };
-    let tested = tested(&attempted);
+    let tested = tested(&attempted, &classify(&attempted.outcome));
     if tested.delivered {
         return Ok(());
     }

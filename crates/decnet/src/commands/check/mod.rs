@@ -16,7 +16,7 @@ use crate::output::{self, Paint, Table};
 /// Prints the settings in effect and checks the environment.
 ///
 /// Prints every setting with its source. Then checks whether the data directory can be written, the catalog and the queue
-/// can be opened and the bus answers, and which units are installed. Changes nothing. The exit code is 2 if the
+/// can be opened, the bus answers and the proxy accepts connections, and which units are installed. Changes nothing. The exit code is 2 if the
 /// configuration is invalid and 1 if something is unusable. With `--service` only that service is checked, and the
 /// exit code is 1 if it does not run or hangs.
 #[derive(Debug, clap::Args)]

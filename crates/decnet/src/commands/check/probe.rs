@@ -3,10 +3,15 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use decnet_store::catalog::{Catalog, Row};
+use decnet_core::duration;
+use decnet_core::limits::SERVICE_CHECK_TIMEOUT;
+use decnet_sender::Proxy;
+use decnet_store::catalog::{Catalog, Encryption, Row};
 use decnet_store::queue::check_remains;
 use rustix::fs::{Access, access};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::units;
 use crate::commands::api::has_credential;
@@ -70,14 +75,19 @@ impl Health {
 
 /// Runs every check, in the order in which a start depends on the components.
 pub(super) async fn all(config: &Config) -> Vec<Probe> {
-    vec![
+    let mut probes = vec![
         Probe::new("data directory", data_dir(&config.data_dir)),
         Probe::new("catalog", catalog(config)),
+        Probe::new("encryption", encryption(config)),
         Probe::new("queue", queue(config)),
         Probe::new("bus", Ok(bus(config).await)),
         Probe::new("API", api(config)),
-        units::probe(),
-    ]
+    ];
+    if let Some(used) = &config.worker.sender.proxy {
+        probes.push(Probe::new("proxy", Ok(proxy(used).await)));
+    }
+    probes.push(units::probe());
+    probes
 }
 
 fn data_dir(path: &Path) -> anyhow::Result<(Health, String)> {
@@ -105,6 +115,47 @@ fn catalog(config: &Config) -> anyhow::Result<(Health, String)> {
         Some(rows) => (Health::Good, format!("{}: {}", config.database, count(&rows))),
         None => (Health::Waiting, format!("{} will be created", config.database)),
     })
+}
+
+/// Checks whether all encrypted secrets have a key.
+fn encryption(config: &Config) -> anyhow::Result<(Health, String)> {
+    let keys = &config.keys;
+    if let Some(problem) = keys.problem() {
+        anyhow::bail!("the key file cannot be used: {problem}");
+    }
+    let Encryption { plain, by_key } = read_if_exists(config, Catalog::encryption)?.unwrap_or_default();
+    let known = keys.ids();
+    let missing: Vec<_> = by_key.keys().filter(|id| !known.contains(id)).map(String::as_str).collect();
+    anyhow::ensure!(
+        missing.is_empty(),
+        "secrets are encrypted with keys that are missing, so their subscriptions are held: {}; add these keys to the key file",
+        missing.join(", ")
+    );
+    let plain = pluralize(plain, "secret is not encrypted", "secrets are not encrypted");
+    Ok((
+        Health::Good,
+        match keys.path() {
+            Some(path) => format!(
+                "{} has the key of {}; {plain}",
+                path.display(),
+                pluralize(by_key.values().sum(), "secret", "secrets")
+            ),
+            None => format!("no key file; {plain}"),
+        },
+    ))
+}
+
+/// Checks whether the proxy accepts a connection. Deliveries wait while it does not.
+async fn proxy(proxy: &Proxy) -> (Health, String) {
+    let connecting = TcpStream::connect((proxy.host(), proxy.port()));
+    match timeout(SERVICE_CHECK_TIMEOUT, connecting).await {
+        Ok(Ok(_)) => (Health::Good, format!("{proxy} accepts connections")),
+        Ok(Err(error)) => (Health::Waiting, format!("{proxy} cannot be reached: {error}")),
+        Err(_) => {
+            let limit = duration::show(SERVICE_CHECK_TIMEOUT);
+            (Health::Waiting, format!("{proxy} did not accept a connection within {limit}"))
+        }
+    }
 }
 
 fn count(rows: &[Row]) -> String {

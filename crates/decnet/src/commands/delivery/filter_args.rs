@@ -1,5 +1,6 @@
 //! The filters of deliveries, as arguments.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use decnet_core::delivery::Reason;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
@@ -10,8 +11,8 @@ use crate::commands::shared::times::since;
 /// The filters that listing and redelivery have in common.
 #[derive(Debug, clap::Args)]
 pub(super) struct FilterArgs {
-    /// Only dead deliveries with this reason: timeout, server_error, refused, ...
-    #[arg(long)]
+    /// Only dead deliveries with this reason
+    #[arg(long, value_parser = reasons())]
     reason: Option<Reason>,
     /// Only deliveries of this subscription: its name or UUID
     #[arg(long, value_name = "NAME")]
@@ -25,6 +26,11 @@ pub(super) struct FilterArgs {
     /// Only events admitted before this time, in the same format
     #[arg(long, value_name = "TIME", value_parser = since)]
     until: Option<UnixMicros>,
+}
+
+/// Returns a parser whose values a shell can complete.
+fn reasons() -> impl TypedValueParser<Value = Reason> {
+    PossibleValuesParser::new(Reason::ALL.map(Reason::as_str)).try_map(|text| text.parse::<Reason>())
 }
 
 impl FilterArgs {

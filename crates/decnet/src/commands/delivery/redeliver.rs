@@ -38,6 +38,7 @@ const WHICH: [&str; 7] = ["ids", "dead", "reason", "subscription", "topic", "sin
 Examples:
   decnet delivery redeliver 1042.0 1043.1
   decnet delivery redeliver --dead --subscription siem --dry-run
+  decnet delivery redeliver --reason template --subscription siem   # once the template works
   decnet delivery redeliver --since 2h --subscription siem --topic 'attacker.>'",
     group = clap::ArgGroup::new("which").required(true).multiple(true).args(WHICH)
 )]

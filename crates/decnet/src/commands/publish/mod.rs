@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use decnet_bus::{Client, ClientError};
 use decnet_core::limits::PUBLISH_CONFIRM_TIMEOUT;
-use decnet_core::topic::Pattern;
 use indicatif::ProgressBar;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::input::{Input, Line};
+use super::shared::event_args::topic;
 use super::shared::{bus_client, progress};
 use crate::context::Context;
 use crate::failure::{Usage, format_error};
@@ -54,15 +54,6 @@ pub(crate) struct Args {
     /// The maximum number of events per second
     #[arg(long, value_name = "R", value_parser = rate)]
     rate: Option<f64>,
-}
-
-/// Parses a topic: a pattern without wildcards.
-fn topic(text: &str) -> Result<String, String> {
-    let pattern = Pattern::new(text).map_err(|error| error.to_string())?;
-    if pattern.has_wildcard() {
-        return Err("`*` and `>` are only for patterns; specify one topic".into());
-    }
-    Ok(text.to_owned())
 }
 
 fn rate(text: &str) -> Result<f64, String> {

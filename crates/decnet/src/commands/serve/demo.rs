@@ -8,25 +8,23 @@ use decnet_bus::Client;
 use decnet_core::redact::{EndpointUrl, Secret};
 use decnet_core::settings::Settings;
 use decnet_core::signature::SigningKey;
-use decnet_core::topic::Pattern;
 use decnet_core::topic::system_topics::HEALTH_TOPIC;
 use decnet_runtime::clock;
 use decnet_store::catalog::{self, Catalog, Create, NewSubscription, Patch, generate_secret};
-use hyper::StatusCode;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::destinations::patterns;
 use super::samples::sample;
 use super::summary::Summary;
 use crate::commands::receive::human;
 use crate::config::Config;
 use crate::output::{self, Paint};
-use crate::receiver::{self, Options};
+use crate::receiver::{self, Keys, Options};
 use decnet_runtime::thread::RuntimeThread;
 
 const NAME: &str = "demo";
-const PATTERNS: [&str; 4] = ["attacker.>", "decky.>", "credential.>", "canary.>"];
 /// The interval between two events: short enough for continuous output, long enough to read it.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
 /// The number of requests that may wait to be printed.
@@ -68,8 +66,8 @@ impl Demo {
 
     async fn run(self, stop: CancellationToken) -> anyhow::Result<Summary> {
         let Self { listener, secret, socket, watcher, paint } = self;
-        let key = Some(SigningKey::new(&secret));
-        let options = Options { key, status: StatusCode::NO_CONTENT, delay: Duration::ZERO };
+        let keys = Keys { signing: Some(SigningKey::new(&secret)), public: None };
+        let options = Options { keys, chat: None, status: None, delay: Duration::ZERO };
         let (received, mut requests) = mpsc::channel(MAX_UNPRINTED);
         let stop_receiver = CancellationToken::new();
         let serving = tokio::spawn(receiver::run(listener, options, received, stop_receiver.clone()));
@@ -118,7 +116,7 @@ async fn publish(mut watcher: Client, socket: &Path, stop: &CancellationToken) -
 fn subscribe(catalog: &Path, address: &SocketAddr, secret: &Secret) -> anyhow::Result<()> {
     let mut catalog = Catalog::open(catalog, Create::IfMissing)?;
     let url = EndpointUrl::new(&format!("http://{address}/demo"))?;
-    let patterns = PATTERNS.iter().map(|pattern| Pattern::new(pattern)).collect::<Result<Vec<_>, _>>()?;
+    let patterns = patterns()?;
     match catalog.find(NAME) {
         Ok(row) => {
             let (url, secret, patterns) = (Some(url), Some(secret.clone()), Some(patterns));

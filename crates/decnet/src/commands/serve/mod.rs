@@ -1,15 +1,17 @@
 //! `decnet serve`: bus, worker and API in one process, with one data directory.
 
 mod demo;
+mod destinations;
 mod samples;
 mod summary;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use anyhow::Context as _;
 use decnet_bus::{Server, ServerOptions};
 use decnet_core::limits::{MAX_API_CONNECTIONS, MAX_BUS_CONNECTIONS};
+use decnet_core::redact::Secret;
 use decnet_runtime::liveness::Liveness;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +20,7 @@ use self::demo::Demo;
 use super::api;
 use super::bus;
 use super::shared::bus_client::SERVE_SOCKET;
+use super::shared::secret_args::secret;
 use crate::config::{Api, Config, Database};
 use crate::context::Context;
 use crate::failure::both;
@@ -33,12 +36,17 @@ use decnet_runtime::thread::RuntimeThread;
 /// Create subscriptions with `decnet subscription create`. Ctrl-C or SIGTERM stops cleanly: requests in flight are
 /// finished, and undelivered events are delivered after the next start.
 ///
+/// With --to, a subscription to a chat service or another known destination is created at the start, or updated if it exists. Its
+/// name is that of the format, `slack`, and the second one of a format is `slack-2`. It gets attacker.>, decky.>, credential.>
+/// and canary.> until `decnet subscription update` changes that.
+///
 /// The data directory is created with mode 0700. If other users publish, set DECNET_BUS_SOCKET to a path outside of it
 /// and DECNET_BUS_GROUP to the group that may use it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   decnet serve --demo                       # sample events and a receiver
+  decnet serve --demo --to slack=@slack.url # sample events in a Slack channel
   decnet --data-dir /srv/decnet serve --no-api
   decnet --data-dir /srv/decnet serve       # ready for your publishers and subscriptions")]
 pub(crate) struct Args {
@@ -46,6 +54,10 @@ pub(crate) struct Args {
     /// unless --data-dir is given
     #[arg(long)]
     pub(crate) demo: bool,
+    /// Send events to the URL on the first line of a file, in this format; repeatable. Without FORMAT= the format follows from the
+    /// host, such as hooks.slack.com. A URL in place of @FILE is visible in the process list
+    #[arg(long, value_name = "[FORMAT=]@FILE", value_parser = secret)]
+    to: Vec<Secret>,
     /// Do not serve the HTTP API, as with DECNET_API_ENABLED=false
     #[arg(long)]
     no_api: bool,
@@ -60,6 +72,7 @@ impl Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let (mut config, shutdown) = (context.config.clone(), context.shutdown.clone());
+    let destinations = destinations::read(&args.to)?;
     let temporary = prepare_directory(&mut config, &args)?;
     let listener = (config.api.enabled && !args.no_api).then(|| listen(&config, args.demo)).transpose()?;
     let socket = config.bus.socket.clone().unwrap_or_else(|| config.data_dir.join(SERVE_SOCKET));
@@ -67,15 +80,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let bus_liveness = Liveness::default();
     let bus = start_bus(&config, &socket, &bus_liveness, &stop_bus)?;
     let demo = if args.demo { Some(Demo::prepare(&config, &socket, context.paint).await?) } else { None };
-    let mut prepared = Prepared::open(&config, Some(&socket), MAX_BUS_CONNECTIONS + MAX_API_CONNECTIONS)?;
-    if args.demo {
-        prepared.allow_loopback();
-    }
+    let prepared = Prepared::open(&config, Some(&socket), MAX_BUS_CONNECTIONS + MAX_API_CONNECTIONS)?;
+    let set_up = destinations::set_up(&destinations, &config, args.demo)?;
     let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
     let api = listener
         .map(|listener| api::start(&config, vec![socket.clone()], prepared.nudge(), listener, &shutdown));
     let api = api.transpose()?;
     print_ready(&config, &socket, address, temporary.is_some())?;
+    set_up.iter().for_each(|line| output::note(line));
     let running = demo.map(|demo| demo.start(shutdown.clone())).transpose()?;
     let mut service = prepared.service();
     service.liveness.push(bus_liveness);
@@ -116,9 +128,10 @@ fn prepare_directory(config: &mut Config, args: &Args) -> anyhow::Result<Option<
         config.data_dir = path.to_owned();
     }
     if args.demo {
-        // The demo must not add its subscription to a catalog that others use.
+        // The demo must not add its subscription to a catalog that others use. Its receiver is on this host.
         config.database = Database::Sqlite(config.data_dir.join("decnet.db"));
         config.bus.socket = Some(config.data_dir.join(SERVE_SOCKET));
+        config.worker.sender.guard.allow(IpAddr::from(Ipv4Addr::LOCALHOST).into());
     }
     create_data_dir(&config.data_dir)?;
     Ok(temporary)

@@ -19,6 +19,8 @@ pub(super) struct Subscription {
     waiting: u64,
     dead: u64,
     last_error: Option<String>,
+    /// The reason why deliveries wait, if the filter, the format or the template cannot be used.
+    hold: Option<String>,
 }
 
 /// Reads the status of the files. A missing file counts as empty.
@@ -30,7 +32,8 @@ pub(super) fn read(config: &Config) -> anyhow::Result<Vec<Subscription>> {
         let counts = counts.get(row.uuid.as_str());
         let waiting = counts.map_or(0, |counts| counts.pending + counts.retrying);
         let (state, dead) = (state(&row), counts.map_or(0, |counts| counts.dead));
-        Subscription { uuid: row.uuid, name: row.name, state, waiting, dead, last_error: row.last_error }
+        let Row { uuid, name, last_error, is_held, problem, .. } = row;
+        Subscription { uuid, name, state, waiting, dead, last_error, hold: problem.filter(|_| is_held) }
     };
     Ok(rows.into_iter().map(subscription).collect())
 }
@@ -38,7 +41,7 @@ pub(super) fn read(config: &Config) -> anyhow::Result<Vec<Subscription>> {
 pub(super) fn print(subscriptions: Vec<Subscription>, paint: Paint) -> anyhow::Result<()> {
     if !subscriptions.is_empty() {
         let row = |of: Subscription| {
-            let error = of.last_error.unwrap_or_default();
+            let error = of.hold.map(|hold| format!("held: {hold}")).or(of.last_error).unwrap_or_default();
             [of.name, of.state.into(), of.waiting.to_string(), of.dead.to_string(), error]
         };
         let headings = ["SUBSCRIPTION", "STATE", "WAITING", "DEAD", "LAST ERROR"];
@@ -50,6 +53,7 @@ pub(super) fn print(subscriptions: Vec<Subscription>, paint: Paint) -> anyhow::R
 
 fn state(row: &Row) -> &'static str {
     match row.activity {
+        _ if row.is_held => "held",
         _ if row.problem.is_some() => "bad row",
         Activity::Active => "open",
         Activity::Tripped if row.gone => "gone",

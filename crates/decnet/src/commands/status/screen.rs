@@ -180,7 +180,7 @@ impl Page {
         let rows = view.rows.iter().zip(lines).enumerate().map(|(index, (row, line))| {
             let line = match row.of.state.as_str() {
                 _ if self.error.is_some() => line.dim(),
-                "tripped" | "gone" => line.red(),
+                "tripped" | "gone" | "held" => line.red(),
                 "disabled" => line.dim(),
                 _ => line,
             };

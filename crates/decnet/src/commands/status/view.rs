@@ -10,7 +10,7 @@ use crate::commands::shared::times::{show_age, show_clock};
 use crate::output::{Paint, Table, Text};
 use decnet_telemetry::status::{Bus, Degraded, Status, Subscription};
 
-pub(super) const HEADINGS: [&str; 10] = [
+pub(super) const HEADINGS: [&str; 11] = [
     "SUBSCRIPTION",
     "STATE",
     "PER S",
@@ -19,6 +19,7 @@ pub(super) const HEADINGS: [&str; 10] = [
     "PENDING",
     "PARKED",
     "DEAD",
+    "EXCLUDED",
     "OLDEST",
     "LAST ERROR",
 ];
@@ -140,12 +141,14 @@ impl View {
 impl Row {
     /// Returns the cells in the order of [`HEADINGS`].
     pub(super) fn cells(&self) -> [String; HEADINGS.len()] {
-        let Subscription { name, state, in_flight, pending, parked, dead, .. } = &self.of;
+        let Subscription { name, state, in_flight, pending, parked, dead, excluded, .. } = &self.of;
         let rates = self.rates.map(|(delivered, failed)| (show_rate(delivered), show_rate(failed)));
         let (delivered, failed) = rates.unwrap_or_else(|| ("-".into(), "-".into()));
         let oldest = self.of.oldest_seconds.map_or_else(|| "-".into(), show_age);
-        let error = self.of.last_error.as_ref();
-        let error = error.map(|last| format!("{} ({} ago)", last.error, show_age(last.seconds_ago)));
+        let last_error = self.of.last_error.as_ref();
+        let last_error =
+            last_error.map(|last| format!("{} ({} ago)", last.error, show_age(last.seconds_ago)));
+        let error = self.of.hold.as_ref().map(|hold| format!("held: {hold}")).or(last_error);
         let count = ToString::to_string;
         [
             name.clone(),
@@ -156,6 +159,7 @@ impl Row {
             count(pending),
             count(parked),
             count(dead),
+            count(excluded),
             oldest,
             error.unwrap_or_default(),
         ]
@@ -246,8 +250,14 @@ fn summary(before: Option<&Status>, now: &Status, seconds: f64) -> Vec<String> {
             totals.held,
         ),
         format!(
-            "since the start: {} admitted, {} unrouted, {} delivered, {} dead, {} trips, {} recoveries",
-            totals.admitted, totals.unrouted, totals.delivered, totals.dead, totals.trips, totals.recoveries,
+            "since the start: {} admitted, {} unrouted, {} excluded, {} delivered, {} dead, {} trips, {} recoveries",
+            totals.admitted,
+            totals.unrouted,
+            totals.excluded,
+            totals.delivered,
+            totals.dead,
+            totals.trips,
+            totals.recoveries,
         ),
     ]
 }
@@ -299,6 +309,22 @@ mod tests {
         assert_eq!(names(&view), ["down", "behind", "idle"]);
         view.sort(Order::Name);
         assert_eq!(names(&view), ["behind", "down", "idle"]);
+    }
+
+    #[test]
+    fn held_subscription_is_shown_with_its_reason() {
+        let of = Subscription {
+            hold: Some("filter: line 1, column 9: no".into()),
+            excluded: 7,
+            ..subscription("siem", "held", 0, 3)
+        };
+        let view = View::between(None, &status(1.0, vec![subscription("chat", "open", 0, 9), of]));
+        assert_eq!(names(&view), ["siem", "chat"]);
+        let cells = view.rows[0].cells();
+        assert_eq!(
+            (&*cells[1], &*cells[8], &*cells[10]),
+            ("held", "7", "held: filter: line 1, column 9: no")
+        );
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! `decnet subscription update`, `delete`, `enable`, `disable`, `pause` and `resume`.
 
+use decnet_core::redact::EndpointUrl;
 use decnet_core::subscription::check_new_name;
 use decnet_store::catalog::{Patch, Row};
 
 use super::patterns::PatternArgs;
 use super::settings_args::SettingsArgs;
 use super::url_args::UrlArgs;
-use super::{Target, show, warn};
-use crate::commands::shared::bus_client;
+use super::{Target, show};
 use crate::commands::shared::secret_args::SecretArgs;
+use crate::commands::shared::{bus_client, receiver_url};
 use crate::context::Context;
 use crate::failure::Usage;
 use crate::output;
@@ -28,6 +29,7 @@ Examples:
   decnet subscription update siem --batch 100 --linger 2s --batch-format cloudevents
   decnet subscription update siem --no-batch
   decnet subscription update siem --header-file headers.txt --no-header x-old
+  decnet subscription update siem --bearer-file token.txt --trust-roots ca.pem
   decnet subscription update siem --retry-schedule 1s,2s,4s,30s --timeout 5s --concurrency 4
   decnet subscription update siem --retry-schedule default --trace")]
 pub(crate) struct UpdateArgs {
@@ -44,15 +46,27 @@ pub(crate) struct UpdateArgs {
     secret: SecretArgs,
     #[command(flatten)]
     settings: SettingsArgs,
+    /// Remove headers, credentials and old secrets that cannot be decrypted, because their encryption key is lost
+    #[arg(long)]
+    discard_encrypted: bool,
 }
 
 pub(super) async fn update(args: UpdateArgs, context: &Context) -> anyhow::Result<()> {
     let url = args.url.read()?;
     let patterns = (!args.patterns.is_empty()).then(|| args.patterns.read()).transpose()?;
     let secret = args.secret.read_new()?;
-    url.iter().flat_map(|url| warn::of_url(url, &context.config)).for_each(|warning| output::warn(&warning));
+    let warnings = url.iter().flat_map(|url| receiver_url::warnings(url, &context.config));
+    warnings.for_each(|warning| output::warn(&warning));
     let settings = args.settings.read()?;
-    let patch = Patch { name: args.new_name, url, secret, patterns, settings, ..Patch::default() };
+    let patch = Patch {
+        name: args.new_name,
+        url,
+        secret,
+        patterns,
+        settings,
+        discard_encrypted: args.discard_encrypted,
+        ..Patch::default()
+    };
     if patch == Patch::default() {
         let what = "nothing to change: specify --name, --url, --url-file, --pattern, --event, --secret-file, or a setting such as --rate";
         return Err(Usage::new(what).into());
@@ -75,9 +89,19 @@ pub(super) async fn change(
     }
     catalog.update(&uuid, patch, now()).map_err(super::refused)?;
     let row = catalog.find(&uuid)?;
-    let warnings = bus_client::announce_change(&context.config).await;
+    let mut warnings = unformatted(&row, patch);
+    warnings.extend(bus_client::announce_change(&context.config).await);
     let what = format!("{done} {} ({})", row.name, row.uuid);
     output::done(&what, print(target, row, warnings, done, context))
+}
+
+/// Returns a warning if the patch makes a subscription send plain events to a service that refuses them.
+fn unformatted(row: &Row, patch: &Patch) -> Vec<String> {
+    let is_changed = patch.url.is_some() || !patch.settings.format.is_keep();
+    let url = EndpointUrl::new(&row.url).ok().filter(|_| is_changed);
+    let warning = url.and_then(|url| receiver_url::format_warning(&url, &row.settings));
+    warning.iter().for_each(|warning| output::warn(warning));
+    warning.into_iter().collect()
 }
 
 pub(super) async fn delete(target: &Target, context: &Context) -> anyhow::Result<()> {

@@ -5,11 +5,11 @@ use decnet_core::subscription::check_new_name;
 use decnet_store::catalog::NewSubscription;
 
 use super::patterns::PatternArgs;
+use super::secret;
 use super::settings_args::SettingsArgs;
 use super::url_args::UrlArgs;
-use super::{secret, warn};
-use crate::commands::shared::bus_client;
 use crate::commands::shared::secret_args::SecretArgs;
+use crate::commands::shared::{bus_client, receiver_url};
 use crate::context::Context;
 use crate::failure::Usage;
 use crate::output;
@@ -23,7 +23,7 @@ Examples:
   decnet subscription create --name siem --url https://siem.example/hook --event AttackerDetail
   decnet subscription create --name all --url http://127.0.0.1:8080/ --pattern '>'
   decnet subscription create --name a --url https://a.example/ --pattern 'a.*' --secret-file key
-  decnet subscription create --name chat --url-file url.txt --pattern 'a.*' --rate 1/s
+  decnet subscription create --name soc --url-file url.txt --format slack --pattern 'a.*'
   decnet subscription create --name lake --url https://lake.example/ --pattern '>' --batch 100")]
 pub(crate) struct Args {
     /// The unique name of the subscription
@@ -51,9 +51,10 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let missing = || Usage::new("the URL of the receiver is missing: specify --url or --url-file");
     let url = args.url.read()?.ok_or_else(missing)?;
     let (secret, generated) = args.secret.read_or_generate()?;
-    let mut warnings = warn::of_url(&url, &context.config);
+    let mut warnings = receiver_url::warnings(&url, &context.config);
     let settings = args.settings.read()?.apply(&Settings::default());
     let settings = settings.map_err(|error| super::settings_refused(&error))?;
+    warnings.extend(receiver_url::format_warning(&url, &settings));
     let new = NewSubscription { name: args.name, url, secret, patterns, enabled: !args.disabled, settings };
     let mut catalog = open_or_create(&context.config)?;
     let uuid = catalog.create(&new, now()).map_err(super::refused)?;

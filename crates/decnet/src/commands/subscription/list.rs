@@ -52,6 +52,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 /// Formats the state of a subscription.
 pub(super) fn state(row: &Row) -> String {
     match (row.activity, row.gone) {
+        _ if row.is_held => "held".into(),
         _ if row.problem.is_some() => "BAD ROW".into(),
         (Activity::Active, _) if row.paused => "paused".into(),
         _ if row.paused => format!("paused, {}", state(&Row { paused: false, ..row.clone() })),

@@ -1,17 +1,21 @@
 //! `decnet subscription`: manages the subscriptions in the catalog. Needs no daemon.
 
+mod backfill;
 mod change;
 mod create;
+mod credential_args;
+mod destination_args;
 mod header_args;
+mod key_pair;
 mod list;
 mod patterns;
+mod preview;
 mod rotate;
 mod secret;
 mod settings_args;
 mod show;
 mod test;
 mod url_args;
-mod warn;
 
 use decnet_core::settings::{BatchError, SettingsError};
 use decnet_core::subscription::Problem;
@@ -64,15 +68,10 @@ Examples:
     #[command(after_help = "Examples:\n  decnet subscription resume siem")]
     Resume(Target),
     RotateSecret(rotate::Args),
-    /// Sends one test event to a subscription, without retries, and reports the result.
-    ///
-    /// The event has topic test.ping and type test. It is not stored in the queue and does not affect the subscription's
-    /// health.
-    #[command(after_help = "\
-Examples:
-  decnet subscription test siem
-  decnet subscription test siem --json")]
-    Test(Target),
+    Key(key_pair::Args),
+    Test(test::Args),
+    Try(preview::Args),
+    Backfill(backfill::Args),
 }
 
 /// The subscription on which a command acts.
@@ -99,7 +98,10 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<(
         Command::Pause(target) => change::change(&target, &paused(true), "paused", context).await,
         Command::Resume(target) => change::change(&target, &paused(false), "resumed", context).await,
         Command::RotateSecret(args) => rotate::run(args, context).await,
-        Command::Test(target) => test::run(&target, context).await,
+        Command::Key(args) => key_pair::run(&args),
+        Command::Test(args) => test::run(&args, context).await,
+        Command::Try(args) => preview::run(&args, context),
+        Command::Backfill(args) => backfill::run(args, context).await,
     }
 }
 

@@ -11,6 +11,8 @@ use decnet_core::settings::{
     BatchPatch, Change, Concurrency, ConcurrencyError, ParseRateError, Rate, Settings, SettingsPatch, Timeout,
 };
 
+use super::credential_args::CredentialArgs;
+use super::destination_args::{self, DestinationArgs};
 use super::header_args::HeaderArgs;
 use super::show;
 use crate::config::read_duration;
@@ -57,6 +59,10 @@ pub(super) struct SettingsArgs {
     no_trace: bool,
     #[command(flatten)]
     headers: HeaderArgs,
+    #[command(flatten)]
+    credentials: CredentialArgs,
+    #[command(flatten)]
+    destination: DestinationArgs,
 }
 
 /// Returns a parser whose values a shell can complete.
@@ -86,10 +92,10 @@ impl SettingsArgs {
     /// Returns the changes that the arguments describe.
     ///
     /// # Errors
-    /// A header is invalid, or the file of headers cannot be read.
+    /// A header or another value is invalid, or a file cannot be read.
     pub(super) fn read(self) -> anyhow::Result<SettingsPatch> {
         let switch = |on: bool, off: bool| if on || off { Change::To(on) } else { Change::Keep };
-        Ok(SettingsPatch {
+        let mut patch = SettingsPatch {
             batch: self.batch(),
             rate: self.rate.unwrap_or_default(),
             ordered: switch(self.ordered, self.unordered),
@@ -98,7 +104,11 @@ impl SettingsArgs {
             concurrency: self.concurrency.unwrap_or_default(),
             trace: switch(self.trace, self.no_trace),
             headers: self.headers.read()?,
-        })
+            ..SettingsPatch::default()
+        };
+        self.credentials.apply(&mut patch)?;
+        self.destination.apply(&mut patch)?;
+        Ok(patch)
     }
 
     fn batch(&self) -> Change<BatchPatch> {
@@ -130,5 +140,10 @@ pub(super) fn summary(settings: &Settings) -> String {
     let timeout = settings.timeout.map(|timeout| format!("timeout {timeout}"));
     let concurrency = settings.concurrency.map(|most| format!("at most {} at once", most.get()));
     let trace = settings.trace.then(|| "traced".to_owned());
-    show::list([rate, ordered, batch, retries, timeout, concurrency, trace].into_iter().flatten())
+    show::list(
+        [rate, ordered, batch, retries, timeout, concurrency, trace]
+            .into_iter()
+            .flatten()
+            .chain(destination_args::summary(settings)),
+    )
 }

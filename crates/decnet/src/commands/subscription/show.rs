@@ -3,9 +3,9 @@
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::Row;
 
-use super::Target;
 use super::list::state;
 use super::settings_args::summary;
+use super::{Target, credential_args};
 use crate::commands::shared::times::when;
 use crate::context::Context;
 use crate::output::{self, Paint, Text};
@@ -17,7 +17,8 @@ pub(super) fn run(target: &Target, context: &Context) -> anyhow::Result<()> {
     if target.json { output::json(&row) } else { output::print(&human(&row, context.paint)) }
 }
 
-/// Formats a row with one line per column. The values of custom headers may be secrets, so only their names are shown.
+/// Formats a row with one line per column. The values of custom headers may be secrets, so only their names are shown; credentials
+/// are summarized.
 pub(super) fn human(row: &Row, paint: Paint) -> Text {
     let is_ahead = |at: &UnixMicros| *at > now();
     let deferred = row.deferred_until.filter(is_ahead);
@@ -32,6 +33,7 @@ pub(super) fn human(row: &Row, paint: Paint) -> Text {
         ("state", state(row)),
         ("settings", summary(&row.settings)),
         ("headers", list(row.settings.headers.names().map(str::to_owned))),
+        ("credentials", list(credential_args::summary(&row.settings.credentials))),
         ("old secrets", list(old_secrets.map(|until| format!("valid until {}", when(until))))),
         ("deferred", list(deferred)),
         ("last success", when(row.last_success_at)),

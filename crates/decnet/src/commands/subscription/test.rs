@@ -1,4 +1,4 @@
-//! `decnet subscription test`: sends one test event.
+//! `decnet subscription test`: sends one test event, or an event of the queue.
 
 use anyhow::Context as _;
 use decnet_api::Tested;
@@ -6,7 +6,8 @@ use decnet_store::catalog::StoredSubscription;
 use serde_json::json;
 
 use super::Target;
-use crate::commands::shared::test_event::{ping, tested};
+use crate::commands::shared::event_args;
+use crate::commands::shared::test_event::{ping, send, tested};
 use crate::context::Context;
 use crate::failure::Exit;
 use crate::output;
@@ -15,11 +16,33 @@ use crate::store::open_existing;
 /// The value of `triggered_by` in the payload.
 const COMMAND: &str = "decnet subscription test";
 
-pub(super) async fn run(target: &Target, context: &Context) -> anyhow::Result<()> {
-    let attempted = ping(&find(&target.name, context)?, COMMAND, &context.config).await?;
+/// Sends one test event to a subscription, without retries, and reports the result.
+///
+/// The event has topic test.ping and type test; with --event-id it is an event of the queue, regardless of filter and
+/// minimum severity. The attempt is not stored in the queue and does not affect the subscription's health.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  decnet subscription test siem
+  decnet subscription test siem --json
+  decnet subscription test soc --event-id 4f0c2d9e6b1a4c7f8d3e5a2b1c0f9e8d")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    target: Target,
+    /// Send this event of the queue: its id, which receivers get in webhook-id
+    #[arg(long, value_name = "ID")]
+    event_id: Option<String>,
+}
+
+pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    let stored = find(&args.target.name, context)?;
+    let (attempted, verdict) = match &args.event_id {
+        Some(id) => send(&stored, &event_args::stored(id, &context.config)?, &context.config).await?,
+        None => ping(&stored, COMMAND, &context.config).await?,
+    };
     let millis = attempted.duration.as_secs_f64() * 1e3;
-    let Tested { delivered, status_code, error } = tested(&attempted);
-    if target.json {
+    let Tested { delivered, status_code, error } = tested(&attempted, &verdict);
+    if args.target.json {
         output::json(&json!({
             "delivered": delivered, "status_code": status_code, "error": error, "duration_ms": millis
         }))?;
@@ -34,7 +57,11 @@ pub(super) async fn run(target: &Target, context: &Context) -> anyhow::Result<()
     if delivered { Ok(()) } else { Err(Exit::FAILURE.into()) }
 }
 
-fn find(name: &str, context: &Context) -> anyhow::Result<StoredSubscription> {
+/// Returns a subscription to which requests can be sent.
+///
+/// # Errors
+/// There is no such subscription, or its row is not valid.
+pub(super) fn find(name: &str, context: &Context) -> anyhow::Result<StoredSubscription> {
     let mut catalog = open_existing(&context.config)?;
     let row = catalog.find(name)?;
     if let Some(problem) = row.problem {

@@ -2,15 +2,10 @@
 
 use std::path::PathBuf;
 
-use decnet_core::limits::MAX_URL_BYTES;
-use decnet_core::redact::{EndpointUrl, Secret, UrlError};
+use decnet_core::redact::{EndpointUrl, Secret};
 
-use crate::commands::shared::file_args;
+use crate::commands::shared::receiver_url;
 use crate::commands::shared::secret_args::secret;
-use crate::failure::Usage;
-
-/// The maximum bytes of a URL file: the longest URL and a line end.
-const MAX_FILE_BYTES: u64 = MAX_URL_BYTES as u64 + 2;
 
 /// The source of a URL.
 #[derive(Debug, clap::Args)]
@@ -30,15 +25,10 @@ impl UrlArgs {
     /// # Errors
     /// The URL is invalid, or the file cannot be read or is empty. The error does not contain the URL, which may be a secret.
     pub(super) fn read(&self) -> anyhow::Result<Option<EndpointUrl>> {
-        let (text, from) = match (&self.url, &self.url_file) {
-            (Some(url), _) => (url.expose().to_owned(), "--url"),
-            (None, Some(path)) => (file_args::read_line(path, MAX_FILE_BYTES + 1, "URL")?, "--url-file"),
-            (None, None) => return Ok(None),
-        };
-        let url = EndpointUrl::new(text.trim()).map_err(|error| {
-            let hint = if matches!(error, UrlError::Syntax(_)) { "; write https://host/path" } else { "" };
-            Usage::new(format!("{from}: {error}{hint}"))
-        });
-        Ok(Some(url?))
+        match (&self.url, &self.url_file) {
+            (Some(url), _) => receiver_url::parse(url.expose(), "--url").map(Some),
+            (None, Some(path)) => receiver_url::read(path, "--url-file").map(Some),
+            (None, None) => Ok(None),
+        }
     }
 }

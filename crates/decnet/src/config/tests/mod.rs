@@ -2,6 +2,9 @@
 
 mod catalog;
 mod decnets_values;
+mod key_file;
+mod keys;
+mod proxy;
 mod trust;
 
 use std::fs::Permissions;

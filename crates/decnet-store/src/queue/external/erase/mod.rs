@@ -239,7 +239,7 @@ mod tests {
         let queue = Queue::open(dir.path(), Options::default()).unwrap();
         let sub = queue.register([("uuid".into(), "name".into())].into()).await.unwrap()[0];
         let event = |n| Event::new(&format!("event-{n}"), "a.b", "", UnixMicros(0), "1").unwrap().into();
-        let to = vec![Recipient { sub, held: false }];
+        let to = vec![Recipient::new(sub, false)];
         let admission = |n| Admission { event: event(n), to: to.clone(), submitted: None };
         queue.admit((0..1000).map(admission).collect()).await.unwrap();
         let mut writer = ExternalWriter::open(dir.path()).unwrap();

@@ -3,18 +3,16 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use decnet_core::limits::{MAX_REDELIVERY_DELIVERIES, OPERATOR_STEP_ROWS};
+use decnet_core::limits::MAX_REDELIVERY_DELIVERIES;
 
 use super::super::super::error::Error;
 use super::super::super::id::DeliveryId;
 use super::super::super::reader::{ActiveSubscriptions, Filter, Listed, Reader};
-use super::super::ExternalWriter;
+use super::super::{ExternalWriter, pause_after, step_rows};
 use super::{Redeliverable, find_redeliverable};
 
 /// The number of deliveries that are read in one page.
 const PAGE: usize = 1000;
-/// The number of steps per second, chosen so that a receiver does not get many deliveries at once.
-const STEPS_PER_SECOND: u32 = 10;
 
 /// A redelivery of many deliveries, step by step. The selection is fixed, and each event is redelivered to a subscription once:
 /// new deliveries, whether of this redelivery or of other callers, are not redelivered.
@@ -141,12 +139,8 @@ impl Redelivery {
         }
         let step = &rest[..rest.len().min(step_rows(rate))];
         let made = writer.redeliver_remaining(step, active)?;
-        let pause = Duration::from_secs(step.len() as u64) / rate.get();
+        let pause = pause_after(step.len(), rate);
         self.done += step.len();
         Ok(Some(RedeliveryStep { made, pause }))
     }
-}
-
-fn step_rows(rate: NonZeroU32) -> usize {
-    OPERATOR_STEP_ROWS.min(rate.get().div_ceil(STEPS_PER_SECOND) as usize)
 }

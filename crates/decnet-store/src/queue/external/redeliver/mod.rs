@@ -13,13 +13,10 @@ use super::super::error::Error;
 use super::super::id::{DeliveryId, SubscriptionKey};
 use super::super::reader::ActiveSubscriptions;
 use super::super::state;
-use super::ExternalWriter;
+use super::{ExternalWriter, insert_behind_live};
 use crate::sql;
 
 pub use self::bulk::{Redelivery, RedeliveryStep};
-
-/// The number that is added to the admission order, so that redeliveries are queued behind live traffic.
-const BEHIND_LIVE: i64 = 1 << 62;
 
 /// A delivery that can be redelivered.
 struct Redeliverable {
@@ -117,8 +114,7 @@ fn insert_redelivery(conn: &Connection, old: &Redeliverable) -> Result<DeliveryI
         return Err(Error::TooManyRecipients);
     }
     let new = last.plus(1);
-    let insert = "INSERT INTO deliveries (id, sub, state, attempts, due_at) VALUES (?1, ?2, 1, 0, ?3)";
-    sql::execute(conn, insert, (new.0, old.sub.0, BEHIND_LIVE + new.0))?;
+    insert_behind_live(conn, new, old.sub)?;
     let update = "UPDATE deliveries SET again = ?1 WHERE id IN (?2, ?3)";
     sql::execute(conn, update, (new.0, old.id.0, old.latest.0))?;
     Ok(new)

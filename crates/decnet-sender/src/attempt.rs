@@ -102,28 +102,21 @@ impl Sender {
     /// Makes one attempt and returns its result, which also reports failures. `started_at` is the time that is signed.
     ///
     /// Dropping the future closes the HTTP/1.1 connection that it used, or resets its HTTP/2 stream.
-    pub async fn send<'a>(
-        &self,
-        target: &Target,
+    pub fn send<'a>(
+        &'a self,
+        target: &'a Target,
         message: impl Into<Message<'a>>,
         started_at: UnixMicros,
-    ) -> AttemptResult {
-        let start = Instant::now();
-        let mut attempt = Attempt {
-            sender: &self.0,
-            target,
-            origin: self.0.pool.origin(&target.origin),
-            started_at,
-            stage: Stage::Connecting,
-            progress: ConnectProgress::default(),
-            reply_prefix: ReplyPrefix::new(target.max_reply_bytes),
-            redirect: None,
-            repeats: RepeatBudget::default(),
-            token: None,
-        };
-        let in_time = tokio::time::timeout(attempt.deadline(), attempt.run(message.into())).await;
-        let ended = in_time.unwrap_or_else(|_| attempt.timed_out());
-        attempt.result(ended, start)
+    ) -> impl Future<Output = AttemptResult> {
+        // An `async fn` would keep both the argument and the message in its state, which is allocated for each attempt.
+        let message = message.into();
+        async move {
+            let start = Instant::now();
+            let mut attempt = Attempt::new(&self.0, target, started_at);
+            let in_time = tokio::time::timeout(attempt.deadline(), attempt.run(&message)).await;
+            let ended = in_time.unwrap_or_else(|_| attempt.timed_out());
+            attempt.result(ended, start)
+        }
     }
 }
 
@@ -160,8 +153,23 @@ struct Attempt<'a> {
     token: Option<Token>,
 }
 
-impl Attempt<'_> {
-    async fn run(&mut self, message: Message<'_>) -> Result<(Outcome, BodyEnd), Fault> {
+impl<'a> Attempt<'a> {
+    fn new(sender: &'a Inner, target: &'a Target, started_at: UnixMicros) -> Self {
+        Self {
+            sender,
+            target,
+            origin: sender.pool.origin(&target.origin),
+            started_at,
+            stage: Stage::Connecting,
+            progress: ConnectProgress::default(),
+            reply_prefix: ReplyPrefix::new(target.max_reply_bytes),
+            redirect: None,
+            repeats: RepeatBudget::default(),
+            token: None,
+        }
+    }
+
+    async fn run(&mut self, message: &Message<'_>) -> Result<(Outcome, BodyEnd), Fault> {
         let target = self.target;
         match &target.token_client {
             None => self.send(message).await,
@@ -174,7 +182,7 @@ impl Attempt<'_> {
     /// token.
     async fn send_with_token(
         &mut self,
-        message: Message<'_>,
+        message: &Message<'_>,
         client: &TokenClient,
     ) -> Result<(Outcome, BodyEnd), Fault> {
         let tokens = &self.sender.tokens;
@@ -192,12 +200,12 @@ impl Attempt<'_> {
         self.send(message).await
     }
 
-    async fn send(&mut self, message: Message<'_>) -> Result<(Outcome, BodyEnd), Fault> {
-        let (mut pooled, head) = self.post(&message).await?;
+    async fn send(&mut self, message: &Message<'_>) -> Result<(Outcome, BodyEnd), Fault> {
+        let (mut pooled, head) = self.post(message).await?;
         let outcome = head.outcome(self.started_at);
         self.redirect = head.redirect();
         if !pooled.connection.is_sent() {
-            Box::pin(self.send_rest(&message, &mut pooled, &head)).await?;
+            Box::pin(self.send_rest(message, &mut pooled, &head)).await?;
         }
         self.stage = Stage::Reading(outcome.clone());
         let end = pooled.connection.read_body(&mut self.reply_prefix).await;

@@ -97,9 +97,10 @@ impl Dispatcher {
         let batch_format = lane.stored.settings.batch.map(Batch::format);
         let (version, target) = (lane.version, lane.target_for(destination.as_ref()));
         let (sender, inbox, clock) = (self.sender.clone(), self.inbox.clone(), self.clock.clone());
+        let started_at = UnixMicros::default();
+        let mut request = SentRequest { key, version, batch, destination, is_probe, started_at };
         tokio::task::spawn_local(async move {
-            let request =
-                SentRequest { key, version, batch, destination, is_probe, started_at: clock.wall() };
+            request.started_at = clock.wall();
             let result = send(&sender, &target, &request, batch_format).await;
             inbox.put(Done::Finished(request, permit, result));
         });
@@ -273,21 +274,20 @@ async fn send(
     batch_format: Option<BatchFormat>,
 ) -> AttemptResult {
     let start = Instant::now();
-    let SentRequest { batch, destination, started_at, .. } = request;
     let attempt = async {
-        match (destination, batch_format) {
-            (None, None) if batch.rest.is_empty() => {
-                let ReadyDelivery { id, event, .. } = &batch.first;
-                let (delivery, attempt) = (id.number(), batch.first.attempt_number());
-                let message = Message { delivery, attempt, ..(&**event).into() };
-                sender.send(target, message, *started_at).await
+        match (&request.destination, batch_format) {
+            (None, None) if request.batch.rest.is_empty() => {
+                let first = &request.batch.first;
+                let (delivery, attempt) = (first.id.number(), first.attempt_number());
+                let message = Message { delivery, attempt, ..(&*first.event).into() };
+                sender.send(target, message, request.started_at).await
             }
             // Boxed, because their state would enlarge the future of every attempt.
             (None, format) => {
                 let format = format.unwrap_or_default();
-                let event = format.combine(batch.events());
+                let event = format.combine(request.batch.events());
                 let message = combined(request, &event, format.content_type());
-                Box::pin(sender.send(target, message, *started_at)).await
+                Box::pin(sender.send(target, message, request.started_at)).await
             }
             (Some(destination), _) => Box::pin(send_rendered(sender, target, request, destination)).await,
         }

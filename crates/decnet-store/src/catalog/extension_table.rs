@@ -68,7 +68,7 @@ impl ExtensionTable {
     /// Returns the state of the extension table in the file at `path`.
     ///
     /// # Errors
-    /// [`Error::NewerSchema`](super::Error::NewerSchema), or the file cannot be read.
+    /// [`Error::NewerSchema`], or the file cannot be read.
     pub(super) fn detect(connection: &Connection, path: &Path) -> Result<Self, Abort> {
         Ok(match VERSION.read(connection, path)? {
             Some(version) if table_exists(connection, "decnet_webhook_settings")? => {

@@ -103,8 +103,8 @@ impl Sender {
     ///
     /// Dropping the future closes the HTTP/1.1 connection that it used, or resets its HTTP/2 stream.
     pub fn send<'a>(
-        &'a self,
-        target: &'a Target,
+        &self,
+        target: &Target,
         message: impl Into<Message<'a>>,
         started_at: UnixMicros,
     ) -> impl Future<Output = AttemptResult> {

@@ -96,7 +96,7 @@ impl Sender {
 
     /// Returns the deadline of the attempts with a target.
     pub(crate) fn deadline(&self, target: &Target) -> Duration {
-        self.0.deadline(target)
+        target.deadline.unwrap_or(self.0.deadline)
     }
 
     /// Makes one attempt and returns its result, which also reports failures. `started_at` is the time that is signed.
@@ -117,12 +117,6 @@ impl Sender {
             let ended = in_time.unwrap_or_else(|_| attempt.timed_out());
             attempt.result(ended, start)
         }
-    }
-}
-
-impl Inner {
-    fn deadline(&self, target: &Target) -> Duration {
-        target.deadline.unwrap_or(self.deadline)
     }
 }
 
@@ -349,7 +343,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn deadline(&self) -> Duration {
-        self.sender.deadline(self.target)
+        self.target.deadline.unwrap_or(self.sender.deadline)
     }
 
     /// Returns the result at the deadline. A reply whose headers have arrived counts, even if its body is incomplete.

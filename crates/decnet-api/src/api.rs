@@ -13,7 +13,7 @@ use tower_http::normalize_path::NormalizePath;
 use crate::options::Options;
 use crate::server::App;
 use crate::state::{Shared, State};
-use crate::{auth, metrics, middleware, openapi, page, problem, routes, server, timeout};
+use crate::{auth, metrics, middleware, openapi, page, problem, routes, server, timeout, web};
 
 /// The HTTP API, ready to run.
 pub struct Api {
@@ -31,8 +31,9 @@ impl Api {
     #[must_use]
     pub fn new(options: Options) -> Self {
         let origins = options.access.cors_origins.clone();
+        let dashboard = options.access.dashboard_origins.clone();
         let state = Arc::new(State::new(options));
-        let app = NormalizePath::trim_trailing_slash(router(Arc::clone(&state), &origins));
+        let app = NormalizePath::trim_trailing_slash(router(Arc::clone(&state), &origins, dashboard));
         Self { app, state }
     }
 
@@ -53,8 +54,9 @@ impl Api {
 
 /// Returns the router with its layers. The last layer added is the outermost: metrics, log, headers, the rendering of problems,
 /// CORS, rate limits, request checks, the time limit; authentication is per route.
-fn router(state: Shared, origins: &[String]) -> Router {
+fn router(state: Shared, origins: &[String], dashboard_origins: Vec<String>) -> Router {
     let (router, document) = routes::all().split();
+    let router = web::serve(router, &state, dashboard_origins);
     let router = page::serve(openapi::serve(router, &document));
     let router = if state.gate.setup.is_some() { auth::setup_routes(router) } else { router };
     let router = router

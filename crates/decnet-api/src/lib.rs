@@ -16,7 +16,9 @@
 //! - `jobs`: work that may continue after the response to its request;
 //! - `problem`: errors, in the format of RFC 9457 or of DECNET;
 //! - `metrics`: request metrics, and the page of all metrics;
-//! - `openapi`: the OpenAPI document, generated from the registered routes; `page`: its documentation page.
+//! - `traffic`: what the worker has done lately;
+//! - `openapi`: the OpenAPI document, generated from the registered routes; `page`: its documentation page;
+//! - `web`: the dashboard.
 
 mod api;
 mod auth;
@@ -39,6 +41,8 @@ mod server;
 mod single_flight;
 mod state;
 mod timeout;
+mod traffic;
+mod web;
 mod worker_notify;
 
 pub use api::{Api, Error};
@@ -47,3 +51,4 @@ pub use metrics::{Metrics, Requests};
 pub use openapi::document_json;
 pub use options::Options;
 pub use outbound::{Outbound, Refused, Tested};
+pub use traffic::{Activity, BusLink, Interval, Traffic};

@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 use crate::auth::Scope;
 use crate::routes::Routes;
 use crate::state::Shared;
+use crate::traffic::{Activity, Traffic};
 
 /// Histogram bounds of request durations, in microseconds.
 const REQUEST_BOUNDS: &[u64] = &[
@@ -32,10 +33,16 @@ pub struct Requests {
     pub time: Histogram,
 }
 
-/// The writer of the metrics page: the binary, which can query the worker for its metrics.
+/// The source of the worker's metrics: the binary, which can query the worker.
 pub trait Metrics: Send + Sync + 'static {
     /// Returns content type and text, in the format that the `Accept` header requests.
     fn page(&self, requests: Arc<Requests>, accept: String) -> BoxFuture<'static, (&'static str, String)>;
+
+    /// Returns the worker's traffic; `None` if no worker answers.
+    fn traffic(&self) -> BoxFuture<'static, Option<Traffic>>;
+
+    /// Returns the recent activity of subscriptions; empty if no worker answers.
+    fn activity(&self) -> BoxFuture<'static, Activity>;
 }
 
 impl Default for Requests {

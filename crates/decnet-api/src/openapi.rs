@@ -21,11 +21,15 @@ const DESCRIPTION: &str = "Subscriptions, events and deliveries of a durable web
     Times are ISO 8601 in UTC. Errors are problem details (RFC 9457), except below `/api/v1/webhooks`, DECNET's own \
     routes, where they are `{\"detail\": …}`. Unknown fields are rejected by name; DECNET's routes ignore them.";
 
-const TAGS: [(&str, &str); 6] = [
-    ("events", "Submit events, and explain why an event did or did not reach a subscription."),
+const TAGS: [(&str, &str); 7] = [
+    (
+        "events",
+        "Submit events, list their topics, and explain why an event did or did not reach a subscription.",
+    ),
     ("subscriptions", "Manage subscriptions and their settings."),
     ("deliveries", "List deliveries and their attempts, and redeliver events."),
     ("erasures", "Erase the contents of events."),
+    ("access", "Manage API tokens, and list who changed what."),
     ("webhooks", "DECNET's own routes, for its pages and scripts."),
     ("system", "Health, readiness, version and metrics."),
 ];

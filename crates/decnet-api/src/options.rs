@@ -29,6 +29,6 @@ pub struct Options {
     pub limits_creations: bool,
     /// Operations that only the dispatcher can perform.
     pub outbound: Arc<dyn Outbound>,
-    /// The writer of the metrics page.
+    /// The source of the worker's metrics.
     pub metrics: Arc<dyn Metrics>,
 }

@@ -1,14 +1,14 @@
 //! One shared computation for identical concurrent requests, whose result is cached for a moment.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use decnet_core::limits::API_CACHE_TTL;
 use tokio::sync::Mutex;
 
-/// The last result, valid for [`API_CACHE_TTL`].
-#[derive(Default)]
+/// The last result, valid for a moment.
 pub(crate) struct SingleFlight<T> {
+    ttl: Duration,
     last: Mutex<Option<Last<T>>>,
     /// The number of invalidations.
     changes: AtomicU64,
@@ -21,6 +21,20 @@ struct Last<T> {
     changes: u64,
 }
 
+impl<T> Default for SingleFlight<T> {
+    /// Returns one whose results are valid for [`API_CACHE_TTL`].
+    fn default() -> Self {
+        Self::lasting(API_CACHE_TTL)
+    }
+}
+
+impl<T> SingleFlight<T> {
+    /// Returns one whose results are valid for `ttl`.
+    pub(crate) fn lasting(ttl: Duration) -> Self {
+        Self { ttl, last: Mutex::default(), changes: AtomicU64::default() }
+    }
+}
+
 impl<T: Clone> SingleFlight<T> {
     /// Returns the cached result or computes a new result. Concurrent callers wait for the same computation.
     ///
@@ -31,7 +45,7 @@ impl<T: Clone> SingleFlight<T> {
         let changes = self.changes.load(Ordering::Acquire);
         if let Some(last) = &*last
             && last.changes == changes
-            && last.computed_at.elapsed() < API_CACHE_TTL
+            && last.computed_at.elapsed() < self.ttl
         {
             return Ok(last.result.clone());
         }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use decnet_core::limits::{
-    API_EXPLAIN_TIMEOUT, MAX_API_CATALOG_READERS, MAX_API_CREATIONS_PER_MINUTE, MAX_API_ERASURES,
-    MAX_API_QUEUE_READERS, MAX_API_QUEUE_WRITERS, MAX_API_REDELIVERIES,
+    API_EXPLAIN_TIMEOUT, DASHBOARD_ACTIVITY_TTL, MAX_API_CATALOG_READERS, MAX_API_CREATIONS_PER_MINUTE,
+    MAX_API_ERASURES, MAX_API_QUEUE_READERS, MAX_API_QUEUE_WRITERS, MAX_API_REDELIVERIES,
 };
 pub(crate) use decnet_runtime::clock::now;
-use decnet_store::catalog::{Catalog, Create};
+use decnet_store::catalog::{Actor, Catalog, Create};
 use decnet_store::queue::{ActiveSubscriptions, ExternalWriter, Reader, record_catalog_change};
 
-use crate::auth::{Gate, Network, RateLimiter};
+use crate::auth::{Gate, Network, Principal, RateLimiter};
 use crate::group_commit::GroupCommit;
 use crate::jobs::Jobs;
 use crate::metrics::{Metrics, Requests};
@@ -20,8 +20,9 @@ use crate::options::Options;
 use crate::outbound::Outbound;
 use crate::pool::Pool;
 use crate::problem::Problem;
-use crate::routes::{Readiness, Searches, erasures, redeliveries};
+use crate::routes::{Readiness, Searches, Topics, erasures, redeliveries};
 use crate::single_flight::SingleFlight;
+use crate::traffic::{Activity, Traffic};
 use crate::worker_notify::WorkerNotifier;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -55,7 +56,7 @@ pub(crate) struct State {
     pub(crate) group_commit: GroupCommit,
     /// Operations that only the dispatcher can perform.
     pub(crate) outbound: Arc<dyn Outbound>,
-    /// The writer of the metrics page.
+    /// The source of the worker's metrics.
     pub(crate) metrics: Arc<dyn Metrics>,
     /// Request metrics.
     pub(crate) requests: Arc<Requests>,
@@ -69,6 +70,12 @@ pub(crate) struct State {
     pub(crate) readiness: SingleFlight<Readiness>,
     /// The active subscriptions.
     pub(crate) active: SingleFlight<ActiveSubscriptions>,
+    /// The topics of recent events.
+    pub(crate) topics: SingleFlight<Arc<Topics>>,
+    /// The worker's last traffic.
+    pub(crate) traffic: SingleFlight<Traffic>,
+    /// The last activity of subscriptions.
+    pub(crate) activity: SingleFlight<Arc<Activity>>,
 }
 
 /// The result of a change of the catalog.
@@ -110,10 +117,13 @@ impl State {
                 .then(|| RateLimiter::new(MAX_API_CREATIONS_PER_MINUTE, MINUTE)),
             readiness: SingleFlight::default(),
             active: SingleFlight::default(),
+            topics: SingleFlight::default(),
+            traffic: SingleFlight::default(),
+            activity: SingleFlight::lasting(DASHBOARD_ACTIVITY_TTL),
         }
     }
 
-    /// Changes the catalog. Returns once the worker routes every later event by the change: it is recorded in the queue, for
+    /// Changes subscriptions as `requester`. Returns once the worker routes every later event by the change: it is recorded in the queue, for
     /// events over HTTP, and the bus has read the signal. If either fails or takes too long, the change stands, and the result
     /// has a warning. Runs to its end even if the caller is gone.
     ///
@@ -121,15 +131,16 @@ impl State {
     /// Errors of `work`, or a catalog that cannot be used.
     pub(crate) async fn change_catalog<R, E>(
         self: &Arc<Self>,
+        requester: &Principal,
         work: impl FnOnce(&mut Catalog) -> Result<R, E> + Send + 'static,
     ) -> Result<Changed<R>, Problem>
     where
         R: Send + 'static,
         E: Into<Problem>,
     {
-        let state = Arc::clone(self);
+        let (state, actor) = (Arc::clone(self), requester.actor());
         let change = tokio::spawn(async move {
-            let value = state.catalog.run(work).await?;
+            let value = state.act(&state.catalog, actor, work).await?;
             state.active.invalidate();
             let recorded = state.record_change().await;
             let confirmed = state.notifier.subscriptions_changed().await;
@@ -140,6 +151,45 @@ impl State {
         change
             .await
             .unwrap_or_else(|error| Err(Problem::internal("a change of the catalog was aborted", &error)))
+    }
+
+    /// Changes tokens or links as `actor`, with a connection from `pool`. Does not wait for the bus.
+    ///
+    /// # Errors
+    /// Errors of `work`, or a catalog that cannot be used.
+    pub(crate) async fn change_access<R, E>(
+        &self,
+        pool: &Pool<Catalog>,
+        actor: Actor,
+        work: impl FnOnce(&mut Catalog) -> Result<R, E> + Send + 'static,
+    ) -> Result<R, Problem>
+    where
+        R: Send + 'static,
+        E: Into<Problem>,
+    {
+        let done = self.act(pool, actor, work).await;
+        self.notifier.entries_recorded();
+        done
+    }
+
+    /// Runs a change as `actor`. The notifier gets the entries of the audit list for its next publication.
+    async fn act<R, E>(
+        &self,
+        pool: &Pool<Catalog>,
+        actor: Actor,
+        work: impl FnOnce(&mut Catalog) -> Result<R, E> + Send + 'static,
+    ) -> Result<R, Problem>
+    where
+        R: Send + 'static,
+        E: Into<Problem>,
+    {
+        let notifier = self.notifier.clone();
+        let change = move |catalog: &mut Catalog| {
+            let (done, entries) = catalog.acting_as(actor, work);
+            notifier.keep(&entries);
+            done
+        };
+        pool.run(change).await
     }
 
     /// Records a change in the queue. Returns whether it is recorded; a failure is logged.

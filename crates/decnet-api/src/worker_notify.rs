@@ -1,13 +1,17 @@
-//! Notifications to the worker that subscriptions or the queue have changed.
+//! Notifications to the worker that subscriptions or the queue have changed, and events about entries of the audit list.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as StdMutex};
 use std::time::Duration;
 
 use decnet_bus::{Client, ClientError};
-use decnet_core::limits::CHANGE_CONFIRM_TIMEOUT;
-use decnet_core::topic::system_topics::{CHANGED_TOPIC, SUBMITTED_TOPIC};
+use decnet_core::limits::{CHANGE_CONFIRM_TIMEOUT, MAX_AUDIT_UNPUBLISHED};
+use decnet_core::topic::system_topics::{AUDIT_TOPIC, CHANGED_TOPIC, SUBMITTED_TOPIC};
+use decnet_runtime::sync::lock;
+use decnet_store::catalog::AuditEntry;
+use serde_json::{Value, json};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -25,12 +29,15 @@ pub(crate) struct WorkerNotifier {
     nudge: Option<Arc<Notify>>,
     changed: Arc<Signal>,
     submitted: Arc<Signal>,
+    recorded: Arc<Signal>,
+    /// Events about entries of the audit list, which the next publication of any signal sends.
+    entries: Arc<StdMutex<VecDeque<Value>>>,
 }
 
 /// One kind of signal. Requests that arrive during a publication share the next publication.
 struct Signal {
-    topic: &'static str,
-    kind: &'static str,
+    /// The topic and the type of the message; `None` if only the waiting entries are sent.
+    message: Option<(&'static str, &'static str)>,
     /// The number of requested publications.
     requests: AtomicU64,
     /// Locked during a publication.
@@ -52,14 +59,30 @@ struct Publication {
 
 impl WorkerNotifier {
     pub(crate) fn new(sockets: Vec<PathBuf>, nudge: Option<Arc<Notify>>) -> Self {
-        let signal = |topic, kind| {
-            Arc::new(Signal { topic, kind, requests: AtomicU64::new(0), last: Mutex::default() })
-        };
-        let (changed, submitted) = (signal(CHANGED_TOPIC, "changed"), signal(SUBMITTED_TOPIC, "submitted"));
-        Self { sockets: sockets.into(), nudge, changed, submitted }
+        let signal =
+            |message| Arc::new(Signal { message, requests: AtomicU64::new(0), last: Mutex::default() });
+        let changed = signal(Some((CHANGED_TOPIC, "changed")));
+        let submitted = signal(Some((SUBMITTED_TOPIC, "submitted")));
+        let recorded = signal(None);
+        Self { sockets: sockets.into(), nudge, changed, submitted, recorded, entries: Arc::default() }
     }
 
-    /// Signals that subscriptions have changed. Returns once the bus has read a signal that began after this call, or after
+    /// Keeps entries of the audit list for the next publication, at most the last [`MAX_AUDIT_UNPUBLISHED`].
+    pub(crate) fn keep(&self, entries: &[AuditEntry]) {
+        let mut kept = lock(&self.entries);
+        kept.extend(entries.iter().map(AuditEntry::event).filter(|_| self.has_bus()));
+        let surplus = kept.len().saturating_sub(MAX_AUDIT_UNPUBLISHED);
+        kept.drain(..surplus);
+    }
+
+    /// Publishes the kept entries of the audit list, if there are any, without waiting for the bus.
+    pub(crate) fn entries_recorded(&self) {
+        if !lock(&self.entries).is_empty() {
+            drop(self.publish_soon(&self.recorded));
+        }
+    }
+
+    /// Signals that subscriptions have changed, and publishes the kept entries of the audit list. Returns once the bus has read a signal that began after this call, or after
     /// [`CHANGE_CONFIRM_TIMEOUT`]. Concurrent changes share a signal.
     ///
     /// Returns whether the change is confirmed: the bus has read the signal, or no bus is running.
@@ -90,23 +113,28 @@ impl WorkerNotifier {
             if notifier.has_bus() && last.requests < request {
                 sleep_until(last.quiet_until.unwrap_or_else(Instant::now)).await;
                 last.requests = signal.requests.load(Ordering::Acquire);
-                last.note(notifier.exchange(Some(&signal)).await);
+                // The signal comes first, so that a new subscription gets the event about its creation.
+                let signal = signal.message.map(|(topic, kind)| (topic, kind, json!({})));
+                let entries = std::mem::take(&mut *lock(&notifier.entries)).into_iter();
+                let entries = entries.map(|entry| (AUDIT_TOPIC, "changed", entry));
+                let messages: Vec<_> = signal.into_iter().chain(entries).collect();
+                last.note(notifier.exchange(&messages).await);
             }
             last.is_confirmed || !notifier.has_bus()
         })
     }
 
-    /// Connects to each bus in turn until one confirms that it has read what was sent to it: the signal, if there is one.
+    /// Connects to each bus in turn until one confirms that it has read what was sent to it: the messages, if there are any.
     ///
     /// # Errors
     /// No bus has confirmed. Returns the first error of a running bus, or else the last error.
-    async fn exchange(&self, signal: Option<&Signal>) -> Result<(), ClientError> {
+    async fn exchange(&self, messages: &[(&str, &str, Value)]) -> Result<(), ClientError> {
         let mut failed: Option<ClientError> = None;
         for socket in self.sockets.iter() {
             let confirmed = async {
                 let mut client = Client::connect(socket, NAME).await?;
-                if let Some(Signal { topic, kind, .. }) = signal {
-                    client.sender.enqueue(topic, kind, &serde_json::Map::new())?;
+                for (topic, kind, payload) in messages {
+                    client.sender.enqueue(topic, kind, payload)?;
                 }
                 client.confirm(CHANGE_CONFIRM_TIMEOUT).await
             };
@@ -121,7 +149,7 @@ impl WorkerNotifier {
 
     /// Returns whether a bus answers.
     pub(crate) async fn is_bus_reachable(&self) -> bool {
-        matches!(timeout(CHANGE_CONFIRM_TIMEOUT, self.exchange(None)).await, Ok(Ok(())))
+        matches!(timeout(CHANGE_CONFIRM_TIMEOUT, self.exchange(&[])).await, Ok(Ok(())))
     }
 
     /// Returns whether a bus is configured.
@@ -151,6 +179,7 @@ impl Publication {
 #[cfg(test)]
 mod tests {
     use decnet_bus::{Server, ServerOptions};
+    use decnet_store::catalog::AuditObject;
     use futures_util::future::join_all;
     use tokio_util::sync::CancellationToken;
 
@@ -177,6 +206,43 @@ mod tests {
         }
         let signals = received.iter().filter(|event| event.topic == CHANGED_TOPIC).count();
         assert!((1..=2).contains(&signals), "{signals} signals for {CHANGES} changes");
+        stop.cancel();
+        serving.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn entries_follow_the_signal_of_their_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bus.sock");
+        let server = Server::bind(ServerOptions { group: None, ..ServerOptions::new(&path) }).unwrap();
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(server.run(stop.clone()));
+        let mut watcher = Client::connect(&path, "watcher").await.unwrap();
+        watcher.subscribe("system.webhook.>").await.unwrap();
+        let notifier = WorkerNotifier::new(vec![path.clone()], None);
+        let entry = |id| AuditEntry {
+            id,
+            at: decnet_core::time::UnixMicros(0),
+            actor: decnet_store::catalog::Actor::setup_link(),
+            action: "create".into(),
+            object: AuditObject { kind: "token".into(), id: "a".into(), name: "b".into() },
+            changes: Vec::new(),
+        };
+        notifier.entries_recorded();
+        notifier.keep(&[entry(1), entry(2)]);
+        assert!(notifier.subscriptions_changed().await);
+        notifier.keep(&[entry(3)]);
+        notifier.entries_recorded();
+        let mut received: Vec<decnet_bus::Received> = Vec::new();
+        while received.len() < 4 {
+            watcher.recv_batch(&mut received).await.unwrap();
+        }
+        let topics: Vec<_> = received.iter().map(|event| &*event.topic).collect();
+        assert_eq!(topics, [CHANGED_TOPIC, AUDIT_TOPIC, AUDIT_TOPIC, AUDIT_TOPIC]);
+        let last: Value = serde_json::from_slice(&received[3].body).unwrap();
+        assert_eq!(last["payload"]["id"], 3);
+        notifier.keep(&(0..400).map(entry).collect::<Vec<_>>());
+        assert_eq!(lock(&notifier.entries).len(), MAX_AUDIT_UNPUBLISHED);
         stop.cancel();
         serving.await.unwrap().unwrap();
     }

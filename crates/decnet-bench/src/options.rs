@@ -14,6 +14,7 @@ Rows:
    1 fan-out-1       2 fan-out-10      3 cpu            4 latency         5 burst
    6 isolation       7 neighbour       8 receivers      9 routing        10 subscriptions
   11 memory         12 restart        13 linear        14 tls            15 destination
+  16 dashboard
 
 Examples:
   cargo xtask bench --quick
@@ -90,10 +91,10 @@ mod tests {
 
     #[test]
     fn rows_are_selected_by_number_or_name_in_table_order() {
-        assert_eq!(rows(&[]).unwrap(), (1..=15).collect::<Vec<_>>());
+        assert_eq!(rows(&[]).unwrap(), (1..=16).collect::<Vec<_>>());
         assert_eq!(rows(&["--only", "routing", "--only", "6", "--only", "isolation"]).unwrap(), [6, 9]);
         assert_eq!(rows(&["--only", "1,2"]).unwrap(), [1, 2]);
-        assert!(rows(&["--only", "16"]).is_err());
+        assert!(rows(&["--only", "17"]).is_err());
         assert!(rows(&["--quick", "--full"]).is_err());
     }
 }

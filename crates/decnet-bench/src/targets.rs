@@ -50,5 +50,7 @@ pub(crate) const RETENTION_P99: Target = AtMost(1.5);
 pub(crate) const FILTER: Target = AtMost(2.0);
 /// Time to render an event of 600 bytes in a format, in microseconds.
 pub(crate) const FORMAT: Target = AtMost(5.0);
+/// Ratio of the worker's CPU time per delivery with 100 open pages of the dashboard to that without.
+pub(crate) const OPEN_PAGES_CPU: Target = AtMost(1.02);
 /// Ratio of deliveries per second over TLS to the bare sender's rate over TLS.
 pub(crate) const TLS: Target = AtLeast(0.6);

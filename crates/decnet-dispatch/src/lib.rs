@@ -44,6 +44,6 @@ pub use options::Options;
 pub use spans::{Span, SpanKind, SpanSink};
 pub use stats::{Counter, Stats, Times};
 pub use subscription_metrics::{
-    SubscriptionLabels, SubscriptionMetrics, SubscriptionRegistry, SubscriptionState,
+    SubscriptionActivity, SubscriptionLabels, SubscriptionMetrics, SubscriptionRegistry, SubscriptionState,
 };
 pub use worker::Worker;

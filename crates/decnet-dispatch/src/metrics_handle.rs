@@ -8,12 +8,16 @@ use decnet_store::catalog::StoredSubscription;
 
 use crate::lane_state::LaneState;
 use crate::request_batch::DeliverySource;
-use crate::subscription_metrics::{SubscriptionLabels, SubscriptionMetrics, SubscriptionState};
+use crate::subscription_metrics::{
+    SharingActivity, SubscriptionLabels, SubscriptionMetrics, SubscriptionState,
+};
 
 /// A lane's share of the metrics in which it counts. Dropping it subtracts the share from the gauges.
 #[derive(Debug)]
 pub(crate) struct MetricsHandle {
     metrics: Arc<SubscriptionMetrics>,
+    /// What is also counted separately if other lanes count in these metrics.
+    activity: Option<Arc<SharingActivity>>,
     /// Whether no other lane counts in these metrics.
     pub(crate) is_individual: bool,
     state: SubscriptionState,
@@ -54,12 +58,14 @@ impl IndexRows {
 impl MetricsHandle {
     pub(crate) fn new(
         metrics: Arc<SubscriptionMetrics>,
+        activity: Option<Arc<SharingActivity>>,
         is_individual: bool,
         state: SubscriptionState,
     ) -> Self {
         metrics.by_state[state as usize].add(1);
         Self {
             metrics,
+            activity,
             is_individual,
             state,
             memory_only: 0,
@@ -142,6 +148,9 @@ impl MetricsHandle {
         self.add_to_gauge(-1);
         if *state == State::Delivered {
             self.metrics.delivered.add(1);
+            if let Some(activity) = &self.activity {
+                activity.delivered.add(1);
+            }
         } else {
             self.count_rejected();
         }
@@ -163,6 +172,9 @@ impl MetricsHandle {
         self.in_flight -= 1;
         self.metrics.in_flight.add(-1);
         self.metrics.failed_attempts.add(u64::from(failed));
+        if let Some(activity) = self.activity.as_ref().filter(|_| failed) {
+            activity.failed_attempts.add(1);
+        }
     }
 
     pub(crate) fn set_last_error(&self, at: BootMicros, error: &str) {

@@ -138,6 +138,12 @@ impl Stats {
         &self.attempts[reason.map_or(0, |reason| usize::from(reason.code()))]
     }
 
+    /// Returns the number of completed attempts that failed, for any reason.
+    #[must_use]
+    pub fn failed_attempts(&self) -> u64 {
+        Reason::ALL.into_iter().map(|reason| self.attempts(Some(reason)).get()).sum()
+    }
+
     /// Returns the counter of deliveries that are dead for this reason. Deletion and erasure are not counted.
     #[must_use]
     pub fn dead_by_reason(&self, reason: Reason) -> &Counter {

@@ -1,11 +1,11 @@
 //! Metrics by subscription. The first `MAX_SUBSCRIPTION_SERIES` subscriptions have metrics of their own; the other subscriptions
-//! share one set.
+//! share one set. The attempts of those are also counted separately, up to `MAX_TRAFFIC_SUBSCRIPTIONS`, for the charts.
 //!
 //! Each lane holds a [`MetricsHandle`] to its metrics, so that counting needs no lookup.
 
 use std::sync::{Arc, Mutex, Weak};
 
-use decnet_core::limits::MAX_SUBSCRIPTION_SERIES;
+use decnet_core::limits::{MAX_SUBSCRIPTION_SERIES, MAX_TRAFFIC_SUBSCRIPTIONS};
 use decnet_core::time::BootMicros;
 use decnet_runtime::metrics::{Counter, Gauge};
 use decnet_runtime::sync::lock;
@@ -69,10 +69,31 @@ pub struct SubscriptionLabels {
     pub hold: Option<Box<str>>,
 }
 
+/// The attempts of one subscription that shares its metrics with others.
+#[derive(Debug)]
+pub(crate) struct SharingActivity {
+    uuid: Box<str>,
+    pub(crate) delivered: Counter,
+    pub(crate) failed_attempts: Counter,
+}
+
+/// The attempts of one subscription since its registration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionActivity {
+    /// The UUID.
+    pub uuid: Box<str>,
+    /// Deliveries that the receiver accepted.
+    pub delivered: u64,
+    /// Attempts that did not deliver.
+    pub failed_attempts: u64,
+}
+
 /// The metrics of all subscriptions.
 #[derive(Debug, Default)]
 pub struct SubscriptionRegistry {
     individual: Mutex<Vec<Weak<SubscriptionMetrics>>>,
+    /// The activities of those that share their metrics.
+    sharing: Mutex<Vec<Weak<SharingActivity>>>,
     others: Arc<SubscriptionMetrics>,
 }
 
@@ -127,6 +148,36 @@ impl SubscriptionRegistry {
         &self.others
     }
 
+    /// Returns the activity of each of the first [`MAX_TRAFFIC_SUBSCRIPTIONS`] subscriptions. Forgets dropped subscriptions.
+    #[must_use]
+    pub fn activities(&self) -> Vec<SubscriptionActivity> {
+        let individual = self.individual().into_iter().map(|metrics| SubscriptionActivity {
+            uuid: metrics.labels().uuid,
+            delivered: metrics.delivered.get(),
+            failed_attempts: metrics.failed_attempts.get(),
+        });
+        let mut sharing = lock(&self.sharing);
+        sharing.retain(|activity| activity.strong_count() > 0);
+        let shared = sharing.iter().filter_map(Weak::upgrade).map(|activity| SubscriptionActivity {
+            uuid: activity.uuid.clone(),
+            delivered: activity.delivered.get(),
+            failed_attempts: activity.failed_attempts.get(),
+        });
+        individual.chain(shared).collect()
+    }
+
+    /// Registers the activity of a subscription that shares its metrics, unless the maximum is reached.
+    fn register_sharing(&self, uuid: &str) -> Option<Arc<SharingActivity>> {
+        let mut sharing = lock(&self.sharing);
+        if sharing.len() >= MAX_TRAFFIC_SUBSCRIPTIONS - MAX_SUBSCRIPTION_SERIES {
+            return None;
+        }
+        let (delivered, failed_attempts) = Default::default();
+        let activity = Arc::new(SharingActivity { uuid: uuid.into(), delivered, failed_attempts });
+        sharing.push(Arc::downgrade(&activity));
+        Some(activity)
+    }
+
     /// Registers a subscription. It shares the metrics of the others if the maximum is reached.
     pub(crate) fn register(&self, uuid: &str, name: &str, state: SubscriptionState) -> MetricsHandle {
         let mut individual = lock(&self.individual);
@@ -139,7 +190,8 @@ impl SubscriptionRegistry {
             metrics.update_labels(|labels| (labels.uuid, labels.name) = (uuid.into(), name.into()));
             individual.push(Arc::downgrade(&metrics));
         }
-        MetricsHandle::new(metrics, is_individual, state)
+        let activity = if is_individual { None } else { self.register_sharing(uuid) };
+        MetricsHandle::new(metrics, activity, is_individual, state)
     }
 }
 
@@ -166,5 +218,25 @@ mod tests {
         assert!(registry.individual().iter().any(|metrics| &*metrics.labels().name == "late"));
         drop(shared);
         assert_eq!(others(), (0, 0));
+    }
+
+    #[test]
+    fn activity_is_counted_for_subscriptions_that_share_metrics() {
+        let registry = SubscriptionRegistry::default();
+        let mut handles: Vec<MetricsHandle> = (0..=MAX_TRAFFIC_SUBSCRIPTIONS)
+            .map(|n| registry.register(&n.to_string(), "any", SubscriptionState::Open))
+            .collect();
+        let last = MAX_TRAFFIC_SUBSCRIPTIONS - 1;
+        handles[0].finish_request(true);
+        handles[last].finish_request(true);
+        handles[last].finish_request(true);
+        let activities = registry.activities();
+        assert_eq!(activities.len(), MAX_TRAFFIC_SUBSCRIPTIONS);
+        let failed = |number: usize| {
+            (*activities[number].uuid == *number.to_string()).then_some(activities[number].failed_attempts)
+        };
+        assert_eq!([0, 1, last].map(failed), [Some(1), Some(0), Some(2)]);
+        drop(handles);
+        assert!(registry.activities().is_empty());
     }
 }

@@ -54,6 +54,13 @@ pub fn id(file: &str, name: &str) -> Option<u32> {
     number(&entry(file, name)?)
 }
 
+/// Returns the name of the user with this uid, from the content of `passwd(5)`.
+#[must_use]
+pub fn name(users: &str, uid: u32) -> Option<String> {
+    let fields = lines(users).find(|fields| number(fields) == Some(uid))?;
+    fields.into_iter().next()
+}
+
 /// Returns the absolute home directory of the user with this uid, from the content of `passwd(5)`.
 #[must_use]
 pub fn home(users: &str, uid: u32) -> Option<String> {
@@ -87,7 +94,8 @@ mod tests {
     }
 
     #[test]
-    fn homes_are_found_by_uid() {
+    fn names_and_homes_are_found_by_uid() {
+        assert_eq!((name(USERS, 998).as_deref(), name(USERS, 5)), (Some("decnet"), None));
         assert_eq!(home(USERS, 0).as_deref(), Some("/root"));
         assert_eq!(home(USERS, 998), None, "a relative path is not a home");
         assert_eq!(home(USERS, 5), None);

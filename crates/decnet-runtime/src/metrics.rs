@@ -101,6 +101,37 @@ impl Distribution {
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
+
+    /// Returns the values that were counted after `earlier`, which is an earlier reading of the same histogram.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let counts = self.counts.iter().zip(&earlier.counts);
+        let counts = counts.map(|(now, then)| now.saturating_sub(*then)).collect();
+        Self { bounds: self.bounds, counts, sum: self.sum.saturating_sub(earlier.sum) }
+    }
+
+    /// Adds the values of a distribution with the same bounds.
+    pub fn add(&mut self, other: &Self) {
+        self.counts.iter_mut().zip(&other.counts).for_each(|(count, more)| *count += more);
+        self.sum += other.sum;
+    }
+
+    /// Returns the value below which a fraction of the values lies, interpolated within its bucket; `None` without values. Values
+    /// above the last bound count as the last bound.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "the buckets are wider than the loss")]
+    pub fn quantile(&self, fraction: f64) -> Option<f64> {
+        let wanted = fraction * self.total() as f64;
+        let (mut lower, mut below) = (0, 0);
+        for (bound, count) in self.bounds.iter().zip(&self.counts) {
+            if *count > 0 && (below + count) as f64 >= wanted {
+                let part = (wanted - below as f64) / *count as f64;
+                return Some((bound - lower) as f64 * part + lower as f64);
+            }
+            (lower, below) = (*bound, below + count);
+        }
+        (self.total() > 0).then_some(lower as f64)
+    }
 }
 
 #[cfg(test)]
@@ -115,6 +146,21 @@ mod tests {
         }
         let read = histogram.read();
         assert_eq!((read.counts.as_slice(), read.sum, read.total()), (&[2, 2, 2, 2][..], 5225, 8));
+    }
+
+    #[test]
+    fn quantile_is_interpolated_within_its_bucket() {
+        let histogram = Histogram::new(&[100, 200, 400]);
+        assert_eq!(histogram.read().quantile(0.5), None);
+        let before = histogram.read();
+        (0..4).for_each(|_| histogram.observe(150));
+        let some = histogram.read();
+        assert_eq!((some.quantile(0.5), some.quantile(1.0)), (Some(150.0), Some(200.0)));
+        histogram.observe(5000);
+        let mut all = histogram.read().since(&some);
+        assert_eq!((all.total(), all.quantile(0.5)), (1, Some(400.0)), "above the last bound");
+        all.add(&some.since(&before));
+        assert_eq!(all, histogram.read());
     }
 
     #[test]

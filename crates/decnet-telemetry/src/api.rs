@@ -3,14 +3,18 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use decnet_api::{Metrics, Requests};
+use decnet_api::{Activity, Metrics, Requests, Traffic};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use serde::de::DeserializeOwned;
 
 use super::client;
 use super::families::{Family, durations, gauge, number};
 use super::metrics::UP_HELP;
 use super::text::{self, Format};
+use super::traffic;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The end of an OpenMetrics document. Only the last of two joined documents keeps it.
 const END: &str = "# EOF\n";
@@ -35,6 +39,29 @@ impl Metrics for Page {
         }
         .boxed()
     }
+
+    fn traffic(&self) -> BoxFuture<'static, Option<Traffic>> {
+        read(self.0.clone(), traffic::PATH)
+    }
+
+    fn activity(&self) -> BoxFuture<'static, Activity> {
+        read(self.0.clone(), traffic::ACTIVITY_PATH).map(Option::unwrap_or_default).boxed()
+    }
+}
+
+/// Reads JSON from the worker; `None` if no worker answers, or one of another version.
+fn read<T: DeserializeOwned + Send + 'static>(
+    data_dir: PathBuf,
+    path: &'static str,
+) -> BoxFuture<'static, Option<T>> {
+    async move {
+        let body = client::get(&data_dir, path, "application/json").await;
+        let parsed = body.map_err(Into::into).and_then(|body| Ok(serde_json::from_slice(&body)?));
+        parsed
+            .inspect_err(|error: &BoxError| tracing::debug!(%error, path, "cannot read from the worker"))
+            .ok()
+    }
+    .boxed()
 }
 
 fn families(requests: &Requests) -> Vec<Family> {

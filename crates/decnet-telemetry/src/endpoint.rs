@@ -33,12 +33,16 @@ use super::hosts::{Hosts, Refused};
 use super::status::Status;
 use super::text::{self, Format};
 use super::worker::WorkerView;
-use super::{metrics, status};
+use super::{metrics, status, traffic};
 use decnet_runtime::accept::Acceptor;
 use decnet_runtime::thread::{RuntimeThread, ThreadError};
 
 /// The socket's name in the data directory.
 const SOCKET: &str = "worker.sock";
+/// The path of the status.
+const STATUS: &str = "/status";
+/// The paths that only the owner of the socket may read.
+const OWNERS: [&str; 3] = [STATUS, traffic::PATH, traffic::ACTIVITY_PATH];
 /// The number of connections that the kernel queues until they are accepted.
 const BACKLOG: i32 = 64;
 
@@ -136,7 +140,11 @@ impl Endpoint {
             listen(listener, &view, Access::Metrics(hosts), stop).await;
             Ok(())
         };
-        tokio::join!(or_log("the worker's socket", on_socket), or_log("the address for metrics", on_address));
+        tokio::join!(
+            or_log("the worker's socket", on_socket),
+            or_log("the address for metrics", on_address),
+            traffic::record(&view, stop),
+        );
     }
 }
 
@@ -214,17 +222,23 @@ fn answer(request: &Request<Incoming>, view: &WorkerView, access: &Access) -> Re
         return misdirected(&refused);
     }
     let path = request.uri().path();
-    let is_known = path == "/metrics" || (path == "/status" && matches!(access, Access::Owner));
+    let is_known = path == "/metrics" || (OWNERS.contains(&path) && matches!(access, Access::Owner));
     if !is_known {
         return reply(StatusCode::NOT_FOUND, "text/plain", "not found; the metrics are at /metrics\n");
     }
     if request.method() != Method::GET {
         return reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "GET only\n");
     }
-    if path == "/status" {
-        let body = serde_json::to_string(&Status::of(view)).unwrap_or_default();
-        return reply(StatusCode::OK, status::CONTENT_TYPE, body);
-    }
+    let json = match path {
+        STATUS => serde_json::to_string(&Status::of(view)),
+        traffic::PATH => serde_json::to_string(&traffic::read(view)),
+        traffic::ACTIVITY_PATH => serde_json::to_string(&traffic::activity(view)),
+        _ => return metrics_page(request, view),
+    };
+    reply(StatusCode::OK, status::CONTENT_TYPE, json.unwrap_or_default())
+}
+
+fn metrics_page(request: &Request<Incoming>, view: &WorkerView) -> Response<Full<Bytes>> {
     let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let format = Format::accepted(accept);
     reply(StatusCode::OK, format.content_type(), text::write(metrics::families(view), format))

@@ -227,7 +227,6 @@ impl Queue {
 impl Totals {
     fn of(view: &WorkerView, subscriptions: &[Subscription], others: &SubscriptionMetrics) -> Self {
         let stats = &view.stats;
-        let failed = Reason::ALL.into_iter().map(|reason| stats.attempts(Some(reason)).get()).sum();
         let in_flight = subscriptions.iter().map(|subscription| subscription.in_flight).sum::<u64>();
         Self {
             received: stats.received.get(),
@@ -238,7 +237,7 @@ impl Totals {
             malformed: stats.malformed.get(),
             delivered: stats.delivered.get(),
             dead: stats.dead.get(),
-            failed_attempts: failed,
+            failed_attempts: stats.failed_attempts(),
             refused_addresses: stats.attempts(Some(Reason::Forbidden)).get(),
             trips: stats.trips.get(),
             recoveries: stats.recoveries.get(),

@@ -1,7 +1,7 @@
 //! The observable state of a worker.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use decnet_core::time::{BootMicros, UnixMicros};
@@ -11,6 +11,7 @@ use decnet_store::queue::{self, Health, Queue};
 use tokio::sync::watch;
 
 use super::otlp::DroppedSpans;
+use super::traffic::Recorder;
 
 /// The observable state of a worker: shared counters and paths of its files. Reading it does not involve the worker.
 #[derive(Debug, Clone)]
@@ -28,6 +29,7 @@ pub struct WorkerView {
     pub(super) started_at: UnixMicros,
     pub(super) started: BootMicros,
     pub(super) dropped_spans: Arc<DroppedSpans>,
+    pub(super) traffic: Arc<Mutex<Recorder>>,
 }
 
 impl WorkerView {
@@ -36,6 +38,7 @@ impl WorkerView {
     #[must_use]
     pub fn new(stats: Arc<Stats>, queue: &Queue, data_dir: PathBuf, max_bytes: u64, has_bus: bool) -> Self {
         let clock = queue.clock().clone();
+        let traffic = Arc::new(Mutex::new(Recorder::new(&stats, &clock)));
         Self {
             stats,
             queue: queue.stats(),
@@ -47,6 +50,7 @@ impl WorkerView {
             started: clock.uptime(),
             clock,
             dropped_spans: Arc::default(),
+            traffic,
         }
     }
 

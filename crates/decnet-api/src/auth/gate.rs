@@ -87,7 +87,7 @@ impl Gate {
     }
 
     /// Returns the pool for looking up credentials from this address.
-    fn catalog(&self, peer: Peer) -> &Pool<Catalog> {
+    pub(super) fn catalog(&self, peer: Peer) -> &Pool<Catalog> {
         let is_suspect = self.failures.is_exhausted(&Network::of(peer.0.ip()), Instant::now());
         if is_suspect { &self.suspect_catalog } else { &self.catalog }
     }

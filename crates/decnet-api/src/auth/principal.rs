@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use decnet_core::access::Scopes;
+use decnet_store::catalog::Actor;
 
 /// The authenticated requester; an extension of each request to a guarded route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,16 @@ pub(crate) struct Principal {
     pub(crate) name: Arc<str>,
     /// The scopes; `None` if DECNET's user must change the password first.
     pub(crate) scopes: Option<Scopes>,
+}
+
+impl Principal {
+    /// Returns the principal in the audit list.
+    pub(crate) fn actor(&self) -> Actor {
+        match &self.id {
+            PrincipalId::Token(id) => Actor::token(id, &self.name),
+            PrincipalId::Session(id) => Actor::decnet_user(id, &self.name),
+        }
+    }
 }
 
 /// The identity of a principal. Not secret.

@@ -3,7 +3,6 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::response::Redirect;
 use axum::routing::{MethodRouter, get};
 
 use crate::problem::Kind;
@@ -13,11 +12,9 @@ use crate::state::Shared;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Adds the page to the router, and a redirect to it from `/`.
+/// Adds the page to the router.
 pub(crate) fn serve(router: Router<Shared>) -> Router<Shared> {
     router
-        // The documentation is the only page for now, so the redirect is temporary.
-        .route("/", get(async || Redirect::temporary("/docs")))
         .route("/docs", file("text/html; charset=utf-8", html()))
         .route("/docs/page.js", file("text/javascript; charset=utf-8", include_str!("page.js")))
         .route("/docs/page.css", file("text/css; charset=utf-8", include_str!("page.css")))

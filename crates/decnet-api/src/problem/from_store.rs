@@ -22,6 +22,11 @@ impl From<catalog::Error> for Problem {
             catalog::Error::KeyFile(_) | catalog::Error::NoKeyFile => {
                 Self::unavailable_because("secrets cannot be stored now", &error)
             }
+            catalog::Error::TokenName(_) => Self::invalid(format!("name: {error}")),
+            catalog::Error::TokenNameTaken(_)
+            | catalog::Error::TooManyTokens
+            | catalog::Error::TokenRevoked(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
+            catalog::Error::NoToken(_) => Self::not_found("token not found"),
             catalog::Error::NotFound { .. } => Self::not_found("subscription not found"),
             catalog::Error::Busy { .. } | catalog::Error::Full { .. } | catalog::Error::ReadOnly { .. } => {
                 Self::unavailable_because("the catalog cannot be written now", &error)

@@ -1,6 +1,7 @@
 //! The routes, one file per resource. Each is registered together with its required scope, in one step that also writes it
 //! into the OpenAPI document. There is no other way to register a route.
 
+mod audit;
 mod deliveries;
 pub(crate) mod erasures;
 mod events;
@@ -11,6 +12,8 @@ mod receiver;
 pub(crate) mod redeliveries;
 mod subscriptions;
 mod system;
+mod tokens;
+mod topics;
 mod webhooks;
 
 use axum::extract::Request;
@@ -22,8 +25,10 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
 
 pub(crate) use self::explain::Searches;
+pub(crate) use self::subscriptions::{found, state_name};
 pub(crate) use self::system::HEALTH;
 pub(crate) use self::system::Readiness;
+pub(crate) use self::topics::Topics;
 use crate::auth::{self, Scope};
 use crate::openapi::{self, BEARER};
 use crate::problem::Problem;
@@ -87,13 +92,17 @@ pub(crate) fn all() -> Routes {
     let parts = [
         events::routes,
         explain::routes,
+        topics::routes,
         subscriptions::routes,
         deliveries::routes,
         redeliveries::routes,
         erasures::routes,
+        tokens::routes,
+        audit::routes,
         webhooks::routes,
         system::routes,
         crate::metrics::routes,
+        crate::traffic::routes,
     ];
     parts.into_iter().fold(Routes::new(), |routes, add| add(routes))
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
 use super::connection_limit::{BodyWait, ConnectionPermit};
-use super::{App, Peer};
+use super::{App, ConnectionEnd, Peer};
 use crate::auth::Requester;
 
 pub(super) async fn serve(
@@ -32,6 +32,7 @@ pub(super) async fn serve(
         tracing::debug!(%error, "an API connection closed before its first request");
         return;
     }
+    let end = ConnectionEnd { close: permit.evicted.clone(), shutdown: shutdown.clone() };
     let service = service_fn(|request: Request<Incoming>| {
         let requester = Requester::default();
         let guard = permit.begin_request(requester.clone());
@@ -39,6 +40,7 @@ pub(super) async fn serve(
         let mut request = request.map(|body| evictable(body, body_wait));
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(requester);
+        request.extensions_mut().insert(end.clone());
         let mut app = app.clone();
         async move {
             // An evicted connection begins no request; its client sees the connection close without a response.

@@ -49,7 +49,7 @@ enum Holder {
 pub(super) struct ConnectionPermit {
     limit: ConnectionLimit,
     id: u64,
-    /// Cancelled when the connection is evicted.
+    /// Cancelled when the connection is evicted, or when its client does not read a response without an end.
     pub(super) evicted: CancellationToken,
 }
 

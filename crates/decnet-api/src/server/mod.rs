@@ -26,6 +26,15 @@ pub(crate) type App = NormalizePath<Router>;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) std::net::SocketAddr);
 
+/// The ways in which a connection ends, as an extension of its requests. A response without an end must respect both.
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectionEnd {
+    /// Closes the connection when it is cancelled.
+    pub(crate) close: CancellationToken,
+    /// Cancelled when the server stops.
+    pub(crate) shutdown: CancellationToken,
+}
+
 /// Accepts connections until `shutdown`, then waits up to [`API_SHUTDOWN_GRACE`] for open connections.
 pub(crate) async fn serve(mut listener: TcpListener, app: App, shutdown: CancellationToken) {
     let (limit, mut open) = (ConnectionLimit::default(), JoinSet::new());

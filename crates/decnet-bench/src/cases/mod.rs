@@ -2,6 +2,7 @@
 
 mod bench;
 mod burst;
+mod dashboard;
 mod destination;
 mod isolation;
 mod latency;
@@ -93,6 +94,7 @@ async fn measure(bench: &mut Bench, row: u8) -> Result<Measured> {
         13 => linear::measure(bench).await,
         14 => tls::measure(bench).await,
         15 => destination::measure(bench).await,
+        16 => dashboard::measure(bench).await,
         _ => anyhow::bail!("no row has the number {row}"),
     }
 }

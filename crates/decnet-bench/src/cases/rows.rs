@@ -20,7 +20,7 @@ const fn row(number: u8, name: &'static str, title: &'static str) -> Row {
 }
 
 /// All rows in table order.
-pub(crate) const ROWS: [Row; 15] = [
+pub(crate) const ROWS: [Row; 16] = [
     row(1, "fan-out-1", "one subscription"),
     row(2, "fan-out-10", "ten subscriptions per event"),
     row(3, "cpu", "CPU per delivery"),
@@ -36,6 +36,7 @@ pub(crate) const ROWS: [Row; 15] = [
     row(13, "linear", "throughput after many settled deliveries"),
     row(14, "tls", "TLS"),
     row(15, "destination", "a filter and a format"),
+    row(16, "dashboard", "100 open pages of the dashboard"),
 ];
 
 #[cfg(test)]

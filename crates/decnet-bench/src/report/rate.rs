@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Deliveries in a period, and the CPU time of the sending process.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Rate {
     pub(crate) deliveries: u64,
     pub(crate) seconds: f64,

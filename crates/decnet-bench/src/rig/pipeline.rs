@@ -1,11 +1,12 @@
 //! The product as it is used: `decnet bus` and `decnet webhook` as processes with a new data directory.
 
 use std::fs;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use decnet_bench::subscription;
 use decnet_bus::Client;
 use decnet_core::redact::{EndpointUrl, Secret};
@@ -95,6 +96,22 @@ impl Pipeline {
         (self.worker, self.ready_after) =
             launch_worker(&self.program, path, &mut self.bus, environment).await?;
         Ok(())
+    }
+
+    /// Starts the API as a process of its own and returns it with its address, when it accepts connections.
+    pub(crate) async fn start_api(&self) -> Result<(Process, SocketAddr)> {
+        let (begun, path) = (Instant::now(), self.directory.path());
+        // The port is free once its listener is dropped.
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let mut command = decnet(&self.program, path);
+        command.arg("api").args(["--port", &address.port().to_string()]);
+        let mut api = Process::start("api", &mut command, path)?;
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            api.ensure_running()?;
+            ensure!(begun.elapsed() < TIMEOUT, "the API does not accept connections");
+            tokio::time::sleep(POLL).await;
+        }
+        Ok((api, address))
     }
 
     /// Returns the sequence number of the event committed last; it increases by one for each event.

@@ -6,4 +6,4 @@ mod token;
 
 pub use jwt::{Claims, JwtKey, JwtProblem, ShortJwtSecret};
 pub use scope::{ParseScopeError, Scope, Scopes};
-pub use token::{ApiToken, RANDOM_BYTES, TokenDigest, check_token_name};
+pub use token::{ApiToken, RANDOM_BYTES, SECRET_BYTES, TokenDigest, check_token_name};

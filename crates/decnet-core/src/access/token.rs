@@ -12,12 +12,14 @@ use subtle::ConstantTimeEq as _;
 use crate::limits::MAX_NAME_CHARS;
 
 const PREFIX: &str = "dcn_";
+const LINK_PREFIX: &str = "dcl_";
 const ID_BYTES: usize = 8;
-const SECRET_BYTES: usize = 32;
 const ID_CHARS: usize = 2 * ID_BYTES;
 const SECRET_CHARS: usize = 43;
 const TOKEN_CHARS: usize = PREFIX.len() + ID_CHARS + 1 + SECRET_CHARS;
 
+/// The number of random bytes in the secret of a token.
+pub const SECRET_BYTES: usize = 32;
 /// The number of random bytes in a new token.
 pub const RANDOM_BYTES: usize = ID_BYTES + SECRET_BYTES;
 
@@ -71,6 +73,30 @@ impl ApiToken {
     #[must_use]
     pub fn expose(&self) -> String {
         format!("{PREFIX}{}_{}", self.id, URL_SAFE_NO_PAD.encode(self.secret))
+    }
+
+    /// Returns the token with its secret as the code of a one-time login link, which the API does not accept as a token.
+    #[must_use]
+    pub fn expose_as_link_code(&self) -> String {
+        self.expose().replacen(PREFIX, LINK_PREFIX, 1)
+    }
+
+    /// Parses the code of a login link. Returns `None` if the text is not well-formed.
+    #[must_use]
+    pub fn parse_link_code(text: &str) -> Option<Self> {
+        Self::parse(&format!("{PREFIX}{}", text.strip_prefix(LINK_PREFIX)?))
+    }
+
+    /// Returns whether a text begins like the code of a login link, well-formed or not.
+    #[must_use]
+    pub fn has_link_prefix(text: &str) -> bool {
+        text.starts_with(LINK_PREFIX)
+    }
+
+    /// Returns a token with the same id and a new secret.
+    #[must_use]
+    pub fn with_secret(&self, secret: [u8; SECRET_BYTES]) -> Self {
+        Self { id: self.id.clone(), secret }
     }
 
     /// Returns the digest of the secret, for storage.
@@ -161,6 +187,18 @@ mod tests {
         for text in broken {
             assert!(ApiToken::parse(&text).is_none(), "{text}");
         }
+    }
+
+    #[test]
+    fn link_code_is_not_a_token() {
+        let token = ApiToken::from_random([7; RANDOM_BYTES]);
+        let code = token.expose_as_link_code();
+        assert!(ApiToken::has_link_prefix(&code) && !ApiToken::has_prefix(&code));
+        assert!(ApiToken::parse(&code).is_none() && ApiToken::parse_link_code(&token.expose()).is_none());
+        let read = ApiToken::parse_link_code(&code).unwrap();
+        assert!(read.digest().matches(&token.digest()));
+        let renewed = read.with_secret([8; SECRET_BYTES]);
+        assert!(renewed.id() == token.id() && !renewed.digest().matches(&token.digest()));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod rendering;
 mod schedule;
 mod state;
 mod status;
+mod status_class;
 mod timings;
 mod verdict;
 
@@ -13,5 +14,6 @@ pub use rendering::{Rendered, Rendering};
 pub use schedule::{RetrySchedule, ScheduleError};
 pub use state::{State, advance, counts_as_failed};
 pub use status::{DeliveryStatus, ParseDeliveryStatusError};
+pub use status_class::{ParseStatusClassError, StatusClass};
 pub use timings::Timings;
 pub use verdict::{Fate, Verdict, classify};

@@ -35,3 +35,9 @@ pub const MAX_RATE_LIMITED_CLIENTS: usize = 16_384;
 pub const CORS_MAX_AGE: Duration = Duration::from_secs(3600);
 /// Time for which the link that creates the first token is valid.
 pub const SETUP_LINK_TTL: Duration = Duration::from_secs(15 * 60);
+/// Time for which a one-time login link of the dashboard is valid.
+pub const LOGIN_LINK_TTL: Duration = Duration::from_secs(10 * 60);
+/// Minimum lifetime of a token that expires.
+pub const MIN_API_TOKEN_LIFETIME: Duration = Duration::from_millis(1);
+/// Maximum lifetime of a token that expires.
+pub const MAX_API_TOKEN_LIFETIME: Duration = Duration::from_secs(3650 * 86_400);

@@ -78,6 +78,39 @@ pub const API_TEST_TIMEOUT: Duration = Duration::from_secs(25);
 pub const MAX_API_CREATIONS_PER_MINUTE: u32 = 20;
 
 // Required by hyper for its buffer, and by a subscription with as many patterns as it may have.
+/// Maximum number of sessions of the dashboard.
+pub const MAX_DASHBOARD_SESSIONS: usize = 256;
+/// Part of [`MAX_DASHBOARD_SESSIONS`] that one token or user may use. Beyond it, the session that was used least recently ends.
+pub const MAX_DASHBOARD_PRINCIPAL_SESSIONS: usize = 16;
+/// Time after which a session of the dashboard ends.
+pub const DASHBOARD_SESSION_TTL: Duration = Duration::from_secs(12 * 60 * 60);
+/// Time without a request after which a session of the dashboard ends. An open page sends requests by itself.
+pub const DASHBOARD_SESSION_IDLE: Duration = Duration::from_secs(60 * 60);
+/// Maximum size of a form of the dashboard, in bytes.
+pub const MAX_DASHBOARD_FORM_BYTES: usize = 64 * 1024;
+/// Maximum size of the API's response that a page of the dashboard shows, in bytes: a delivery with all of its attempts.
+pub const MAX_DASHBOARD_READ_BYTES: usize = 16 * 1024 * 1024;
+/// Number of rows on a page of the dashboard.
+pub const DASHBOARD_PAGE_ROWS: usize = 50;
+/// Maximum number of names of subscriptions that a form of the dashboard suggests.
+pub const MAX_DASHBOARD_SUGGESTIONS: usize = 50;
+/// Minimum time for which the dashboard shows the same counts of deliveries.
+pub const DASHBOARD_COUNT_TTL: Duration = Duration::from_secs(1);
+/// Part of one processor, as a divisor, that counting deliveries for the dashboard may use: counts that took long to
+/// compute are shown for this many times as long.
+pub const DASHBOARD_COUNT_SHARE: u32 = 100;
+/// Time for which the dashboard shows the same activity of subscriptions.
+pub const DASHBOARD_ACTIVITY_TTL: Duration = Duration::from_secs(10);
+/// Time between two refreshes of an open page.
+pub const DASHBOARD_LIVE_INTERVAL: Duration = Duration::from_secs(2);
+/// Maximum number of pages that are refreshed over streams; further pages poll. A stream occupies a connection.
+pub const MAX_DASHBOARD_STREAMS: usize = MAX_API_CONNECTIONS / 2;
+/// Part of [`MAX_DASHBOARD_STREAMS`] that one session may use: a browser opens at most six connections to a server over HTTP/1.1,
+/// and two remain for everything else. Beyond it, the page whose stream is the oldest polls.
+pub const MAX_DASHBOARD_SESSION_STREAMS: usize = 4;
+/// Maximum time for which a client may leave a refreshed page unread; then its connection is closed.
+pub const DASHBOARD_STREAM_TIMEOUT: Duration = Duration::from_secs(10);
+
 const _: () = assert!(MAX_API_HEAD_BYTES >= 8192 && MAX_API_BODY_BYTES >= MAX_CATALOG_VALUE_BYTES);
 const _: () = assert!(
     MAX_API_EVENTS_BYTES <= MAX_API_CLIENT_SUBMISSION_BYTES && MAX_BODY_BYTES <= MAX_API_EVENTS_BYTES
@@ -87,7 +120,15 @@ const _: () = assert!(MAX_API_PROVEN_CONNECTIONS < MAX_API_CONNECTIONS);
 // The last request in the queue gets its response even if each search before it takes its maximum time.
 const _: () =
     assert!(MAX_API_EXPLANATIONS as u64 * API_EXPLAIN_TIMEOUT.as_secs() < API_REQUEST_TIMEOUT.as_secs());
+const _: () = assert!(MAX_DASHBOARD_PRINCIPAL_SESSIONS < MAX_DASHBOARD_SESSIONS);
+const _: () =
+    assert!(MAX_DASHBOARD_SESSION_STREAMS < 6 && MAX_DASHBOARD_SESSION_STREAMS < MAX_DASHBOARD_STREAMS);
+const _: () = assert!(DASHBOARD_PAGE_ROWS <= MAX_API_PAGE_ROWS);
 const _: () = assert!(MAX_API_REDELIVERIES < MAX_API_JOBS && MAX_API_ERASURES < MAX_API_JOBS);
 const _: () = assert!(MAX_SUBMISSION_EVENTS <= MAX_API_COMMIT_EVENTS);
 // A test ends before its request times out.
 const _: () = assert!(API_TEST_TIMEOUT.as_secs() < API_REQUEST_TIMEOUT.as_secs());
+/// Maximum number of topics in the list of recent topics.
+pub const MAX_LISTED_TOPICS: usize = 100;
+/// Maximum size of the event that is the example of a topic, in bytes.
+pub const MAX_TOPIC_EXAMPLE_BYTES: u32 = 8 * 1024;

@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod audit;
 mod bus;
 mod clock;
 mod credentials;
@@ -9,11 +10,13 @@ mod otlp;
 mod queue_files;
 mod replies;
 mod sockets;
+mod traffic;
 
 use std::time::Duration;
 
 pub use self::access::*;
 pub use self::api::*;
+pub use self::audit::*;
 pub use self::bus::*;
 pub use self::clock::*;
 pub use self::credentials::*;
@@ -21,6 +24,7 @@ pub use self::otlp::*;
 pub use self::queue_files::*;
 pub use self::replies::*;
 pub use self::sockets::*;
+pub use self::traffic::*;
 
 // --- Topics ---
 

@@ -2,6 +2,8 @@
 
 /// Signals that the subscriptions or the queue have changed, so that readers reload them.
 pub const CHANGED_TOPIC: &str = "system.webhook.subscriptions_changed";
+/// Reports an entry of the audit list: who changed which subscription or token.
+pub const AUDIT_TOPIC: &str = "system.webhook.changed";
 /// Reports that the worker has applied all received changes of the subscriptions; see `decnet_bus::Applied`. This project's bus
 /// handles it and does not relay it.
 pub const APPLIED_TOPIC: &str = "system.webhook.subscriptions_applied";
@@ -18,8 +20,9 @@ pub const BACKLOG_TOPIC: &str = "system.webhook.backlog";
 pub const OPERATIONAL_TOPICS: [&str; 4] = [TRIPPED_TOPIC, RECOVERED_TOPIC, DEAD_TOPIC, BACKLOG_TOPIC];
 /// Commands of an operator to the worker.
 pub const CONTROL_TOPIC: &str = "system.webhook.control";
-/// The topics of messages to the worker. They are also events for their subscribers.
-pub const SIGNAL_TOPICS: [&str; 2] = [CHANGED_TOPIC, CONTROL_TOPIC];
+/// The topics of messages that the worker reads whether or not somebody subscribes to them: those to the worker, and the entries
+/// that follow the signal of their change. They are also events for their subscribers.
+pub const SIGNAL_TOPICS: [&str; 3] = [CHANGED_TOPIC, AUDIT_TOPIC, CONTROL_TOPIC];
 /// The worker's heartbeat. The first heartbeat means that the worker misses no events from now on.
 pub const HEALTH_TOPIC: &str = "system.webhook.health";
 /// Signals that another process has submitted events to the queue: the worker takes them at once instead of within a second.

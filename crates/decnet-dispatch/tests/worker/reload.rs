@@ -128,7 +128,7 @@ fn deliveries_of_an_invalid_deleted_row_are_dead() {
     rig.reload();
     rig.reload();
     assert_eq!(rig.counts("siem").retrying, 10);
-    rig.catalog.delete(&uuid).unwrap();
+    rig.catalog.delete(&uuid, clock::now()).unwrap();
     rig.reload();
     eventually("all are dead", || rig.counts("siem").dead == 10);
 }
@@ -166,7 +166,7 @@ fn deliveries_of_a_deleted_subscription_are_dead() {
     rig.start();
     rig.publish_numbered("a.b", 10);
     eventually("all wait", || rig.counts("siem").retrying == 10);
-    rig.catalog.delete(&uuid).unwrap();
+    rig.catalog.delete(&uuid, clock::now()).unwrap();
     rig.reload();
     eventually("all are dead", || rig.counts("siem").dead == 10);
 }
@@ -224,7 +224,7 @@ fn deletion_while_the_worker_is_down_is_applied() {
     let receiver = Receiver::start(reply(503));
     let (mut rig, uuid) = with_ten_retries(&receiver);
     rig.stop_worker();
-    rig.catalog.delete(&uuid).unwrap();
+    rig.catalog.delete(&uuid, clock::now()).unwrap();
     rig.start_worker();
     eventually("all are dead", || rig.counts("siem").dead == 10);
 }

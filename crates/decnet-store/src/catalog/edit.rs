@@ -13,6 +13,7 @@ use super::assignments::{Assignments, text};
 use super::destination;
 use super::error::{Abort, Error};
 use super::extension_table::{ExtensionRow, ExtensionTable, SECRET_COLUMNS, delete_orphans};
+use super::load::RawRow;
 use super::open::Catalog;
 use super::sql_value::SqlValue;
 use super::trips::Trips;
@@ -60,6 +61,21 @@ pub struct Patch {
     pub discard_encrypted: bool,
 }
 
+impl Patch {
+    /// Returns the action of the audit entry.
+    fn action(&self) -> &'static str {
+        let state = Self { enabled: self.enabled, paused: self.paused, ..Self::default() };
+        match (self.enabled, self.paused) {
+            _ if *self != state => "update",
+            (Some(true), None) => "enable",
+            (Some(false), None) => "disable",
+            (None, Some(true)) => "pause",
+            (None, Some(false)) => "resume",
+            _ => "update",
+        }
+    }
+}
+
 impl Catalog {
     /// Adds a subscription and returns its UUID.
     ///
@@ -77,7 +93,8 @@ impl Catalog {
     pub fn create_all(&mut self, new: &[NewSubscription], now: UnixMicros) -> Result<Vec<String>, Error> {
         let prepared: Vec<_> = new.iter().map(prepare).collect::<Result<_, Error>>()?;
         let keys = self.keys.clone();
-        self.write(|transaction, mut extension| {
+        self.change(now, |transaction, path, recorder| {
+            let mut extension = ExtensionTable::migrated(transaction, path)?;
             for (new, (uuid, patterns)) in new.iter().zip(&prepared) {
                 if uuid_by_name(transaction, &new.name)?.is_some() {
                     return Err(Error::NameTaken(new.name.clone()).into());
@@ -90,6 +107,8 @@ impl Catalog {
                     row.write_headers(&keys, &new.settings)?;
                     row.write_credentials(&keys, &new.settings)?;
                 }
+                let created = RawRow::find_stored(transaction, path, uuid)?;
+                recorder.record_subscription("create", None, created.as_ref())?;
             }
             Ok(())
         })?;
@@ -106,7 +125,7 @@ impl Catalog {
         }
         let mut assign = assignments(patch, now)?;
         let keys = self.keys.clone();
-        self.write(|transaction, mut extension| {
+        self.change_subscription(uuid, patch.action(), now, |transaction, mut extension| {
             let trips = Trips::detect(transaction)?;
             if let Some(name) = &patch.name
                 && uuid_by_name(transaction, name)?.is_some_and(|found| found != text(uuid))
@@ -139,8 +158,8 @@ impl Catalog {
     ///
     /// # Errors
     /// The UUID does not exist, or the file cannot be written.
-    pub fn delete(&mut self, uuid: &str) -> Result<(), Error> {
-        self.write(|transaction, extension| {
+    pub fn delete(&mut self, uuid: &str, now: UnixMicros) -> Result<(), Error> {
+        self.change_subscription(uuid, "delete", now, |transaction, extension| {
             if sql::execute(transaction, "DELETE FROM webhook_subscriptions WHERE uuid = ?1", [uuid])? == 0 {
                 return Err(Error::not_found(uuid).into());
             }

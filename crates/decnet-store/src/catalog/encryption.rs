@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use decnet_core::subscription::Problem;
+use decnet_core::time::UnixMicros;
 use rusqlite::Connection;
 
+use super::audit::{AuditObject, FieldChange, Recorder};
 use super::error::{Abort, Error};
 use super::extension_table::{ExtensionRow, ExtensionTable, IS_ENCRYPTED, SECRET_COLUMNS};
 use super::open::Catalog;
@@ -123,11 +125,12 @@ impl Catalog {
     }
 
     /// Encrypts all secrets with the first key; with `decrypt`, stores them unencrypted. Other processes can read and write
-    /// meanwhile. If it is interrupted, a second call does the rest.
+    /// meanwhile. If it is interrupted, a second call does the rest. Each transaction that writes values has an audit entry with their
+    /// number and the key.
     ///
     /// # Errors
     /// The key file cannot be used, or the file cannot be read or written.
-    pub fn reencrypt(&mut self, decrypt: bool) -> Result<Reencrypted, Error> {
+    pub fn reencrypt(&mut self, decrypt: bool, now: UnixMicros) -> Result<Reencrypted, Error> {
         let keys = self.keys.clone();
         if let Some(why) = keys.problem() {
             return Err(Error::KeyFile(why.into()));
@@ -135,11 +138,16 @@ impl Catalog {
         let first = keys.first_id().filter(|_| !decrypt);
         let (mut total, mut after) = (Reencrypted::default(), String::new());
         loop {
-            let step = self.write(|transaction, extension| {
-                if extension == ExtensionTable::Absent {
+            let step = self.change(now, |transaction, path, recorder| {
+                if ExtensionTable::migrated(transaction, path)? == ExtensionTable::Absent {
                     return Ok(None);
                 }
-                reencrypt_step(transaction, &keys, first.as_deref(), &after, &mut total)
+                let before = total.changed;
+                let step = reencrypt_step(transaction, &keys, first.as_deref(), &after, &mut total)?;
+                if total.changed > before {
+                    record(recorder, first.as_deref(), total.changed - before)?;
+                }
+                Ok(step)
             })?;
             match step {
                 Some(last) => after = last,
@@ -147,6 +155,15 @@ impl Catalog {
             }
         }
     }
+}
+
+/// Records that values were encrypted with a key, or decrypted.
+fn record(recorder: &mut Recorder<'_>, key: Option<&str>, values: u64) -> Result<(), Abort> {
+    let object = AuditObject { kind: "keys".into(), id: String::new(), name: String::new() };
+    let values = FieldChange::to("values", values.to_string());
+    let key = key.map(|key| FieldChange::to("key", key));
+    let action = if key.is_some() { "encrypt" } else { "decrypt" };
+    recorder.record(action, object, key.into_iter().chain([values]).collect())
 }
 
 /// Changes the rows that follow `after`. Returns the UUID of the last; `None` if there are no more.

@@ -56,9 +56,7 @@ const READ_COLUMNS: usize = COLUMNS.len() - 1;
 pub(super) enum ExtensionTable {
     /// The table does not exist.
     Absent,
-    /// The table has this older version. [`Catalog::write`] migrates the table first.
-    ///
-    /// [`Catalog::write`]: super::Catalog::write
+    /// The table has this older version. Writers migrate the table first: see [`Self::migrated`].
     Older(i64),
     /// The table has the current version.
     Present,
@@ -76,6 +74,19 @@ impl ExtensionTable {
             }
             _ => Self::Absent,
         })
+    }
+
+    /// Returns the state of the extension table for a write. Migrates an older table first.
+    ///
+    /// # Errors
+    /// See [`Self::detect`]; also if the file cannot be written.
+    pub(super) fn migrated(transaction: &Transaction<'_>, path: &Path) -> Result<Self, Abort> {
+        let found = Self::detect(transaction, path)?;
+        if let Self::Older(_) = found {
+            migrate(transaction)?;
+            return Ok(Self::Present);
+        }
+        Ok(found)
     }
 
     /// Creates the table if it is absent.
@@ -102,7 +113,7 @@ impl ExtensionTable {
 
 /// Creates the table or migrates it to the current version. A user may have dropped one of the tables, so everything that exists
 /// is kept.
-pub(super) fn migrate(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+fn migrate(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(
         "CREATE TABLE IF NOT EXISTS decnet_webhook_settings (uuid TEXT NOT NULL PRIMARY KEY)",
     )?;

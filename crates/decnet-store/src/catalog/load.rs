@@ -1,17 +1,21 @@
 //! Reading all rows, valid or not.
 
+use std::path::Path;
+
 use decnet_core::limits::MAX_SUBSCRIPTIONS;
 use decnet_core::subscription::{Activity, Problem};
 use decnet_core::time::UnixMicros;
+use rusqlite::Connection;
 
 use super::diff::{Changes, RowDigests, UNCOMPARED};
 use super::encryption;
-use super::error::Error;
+use super::error::{Abort, Error};
 use super::extension_table::ExtensionTable;
 use super::open::Catalog;
 use super::schema::{COLUMNS, TRIPPED_AT};
 use super::sql_value::{SqlValue, bounded};
 use super::trips::Trips;
+use crate::sql;
 use crate::vault::Keys;
 
 /// The unvalidated values of a row of DECNET's table and of the extension table.
@@ -89,6 +93,16 @@ impl RawRow {
             }
         }
         Ok(raw)
+    }
+
+    /// Returns the row with this UUID without decrypting its secrets, from the file at `path`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a newer program wrote the extension table.
+    pub(super) fn find_stored(conn: &Connection, path: &Path, uuid: &str) -> Result<Option<Self>, Abort> {
+        let (extension, trips) = (ExtensionTable::detect(conn, path)?, Trips::detect(conn)?);
+        let select = select(extension, trips, Selection::All, "WHERE s.uuid = ?1");
+        Ok(sql::first(conn, &select, [uuid], Self::read_stored)?)
     }
 
     fn read_stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {

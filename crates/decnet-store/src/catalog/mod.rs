@@ -10,9 +10,11 @@
 //! - Operators call [`Catalog::rows`], [`Catalog::find`], [`Catalog::create`], [`Catalog::update`],
 //!   [`Catalog::rotate_secret`] and [`Catalog::delete`].
 //! - [`Catalog::with_keys`] sets the keys that encrypt secrets, and [`Catalog::reencrypt`] applies the first of them to all secrets.
-//! - `tokens` and `sessions` contain API tokens and dashboard sessions.
+//! - `tokens`, `links` and `sessions` contain API tokens, login links and dashboard sessions.
+//! - [`Catalog::audit`] lists who changed what. Operators' changes are written with [`Catalog::acting_as`] their actor.
 
 mod assignments;
+mod audit;
 mod destination;
 mod diff;
 mod edit;
@@ -20,6 +22,7 @@ mod encryption;
 mod error;
 mod extension_table;
 mod find;
+mod links;
 mod load;
 mod open;
 mod record;
@@ -35,6 +38,7 @@ mod trips;
 mod url;
 mod validate;
 
+pub use audit::{Actor, AuditEntry, AuditFilter, AuditObject, FieldChange};
 pub use diff::{Changes, RowDigests};
 pub use edit::{NewSubscription, Patch};
 pub(crate) use encryption::census as encryption_census;

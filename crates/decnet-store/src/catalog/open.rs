@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use decnet_core::limits::CATALOG_BUSY_TIMEOUT;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
+use super::audit::{Actor, AuditEntry};
 use super::error::{Abort, Error};
-use super::extension_table::{ExtensionTable, migrate};
+use super::extension_table::ExtensionTable;
 use super::schema::{COLUMNS, CREATE, TRIPPED_AT, column_names};
 use super::trips::Trips;
 use crate::file_identity::OpenedFile;
@@ -40,6 +41,10 @@ pub struct Catalog {
     file: OpenedFile,
     /// The keys that encrypt and decrypt secrets.
     pub(super) keys: Keys,
+    /// Who changes something; `None` for the user of this process.
+    pub(super) actor: Option<Actor>,
+    /// The entries of the audit list that were written and not published yet.
+    pub(super) unpublished: Vec<AuditEntry>,
 }
 
 impl Catalog {
@@ -52,7 +57,8 @@ impl Catalog {
             create_file(path)?;
         }
         let file = OpenedFile::of(path);
-        let mut catalog = Self { connection: connect(path)?, file, keys: Keys::default() };
+        let (connection, keys) = (connect(path)?, Keys::default());
+        let mut catalog = Self { connection, file, keys, actor: None, unpublished: Vec::new() };
         if create == Create::IfMissing && catalog.is_empty()? {
             catalog.create_table()?;
         }
@@ -119,24 +125,20 @@ impl Catalog {
         Trips::detect(&self.connection).map_err(self.sqlite_error())
     }
 
-    /// Runs a short write transaction and passes the state of the extension table to `work`. Migrates an older extension table
-    /// first. Rolls back if `work` fails.
-    pub(super) fn write<T>(
+    /// Runs a short write transaction that has no entry in the audit list, and passes the state of the extension table to `work`.
+    /// Migrates an older extension table first. Rolls back if `work` fails.
+    pub(super) fn write_unrecorded<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>, ExtensionTable) -> Result<T, Abort>,
     ) -> Result<T, Error> {
         self.transact(|transaction, path| {
-            let mut extension = ExtensionTable::detect(transaction, path)?;
-            if let ExtensionTable::Older(_) = extension {
-                migrate(transaction)?;
-                extension = ExtensionTable::Present;
-            }
+            let extension = ExtensionTable::migrated(transaction, path)?;
             work(transaction, extension)
         })
     }
 
-    /// Runs a short write transaction, like [`Self::write`], without reading the extension table. Passes the path of the file to
-    /// `work`.
+    /// Runs a short write transaction, like [`Self::write_unrecorded`], without reading the extension table. Passes the path of the
+    /// file to `work`.
     pub(super) fn transact<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>, &Path) -> Result<T, Abort>,
@@ -161,7 +163,7 @@ impl Catalog {
     /// Creates the table in WAL mode, as DECNET does, so that processes can read while another process writes.
     fn create_table(&mut self) -> Result<(), Error> {
         self.enable_wal()?;
-        self.write(|transaction, _| Ok(transaction.execute_batch(CREATE)?))
+        self.write_unrecorded(|transaction, _| Ok(transaction.execute_batch(CREATE)?))
     }
 
     /// Enables WAL mode. Retries while the file is busy, since services that start together may all create the catalog and

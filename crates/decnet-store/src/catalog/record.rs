@@ -120,7 +120,7 @@ impl Catalog {
         if updates.is_empty() {
             return Ok(Vec::new());
         }
-        self.write(|transaction, mut extension| {
+        self.write_unrecorded(|transaction, mut extension| {
             if updates.iter().any(HealthUpdate::needs_extension_table) {
                 extension.ensure(transaction)?;
             }

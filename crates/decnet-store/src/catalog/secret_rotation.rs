@@ -84,7 +84,7 @@ impl Catalog {
             return Err(RotationError::Overlap.into());
         }
         let keys = self.keys.clone();
-        self.write(|transaction, mut extension| {
+        self.change_subscription(uuid, "rotate_secret", now, |transaction, mut extension| {
             let current = current_secret(transaction, uuid)?.ok_or_else(|| Error::not_found(uuid))?;
             extension.ensure(transaction)?;
             let row = ExtensionRow { conn: transaction, uuid };
@@ -117,7 +117,7 @@ impl Catalog {
     /// The UUID does not exist, or the file cannot be written.
     pub fn revoke_old_secrets(&mut self, uuid: &str, now: UnixMicros) -> Result<usize, Error> {
         let keys = self.keys.clone();
-        self.write(|transaction, extension| {
+        self.change_subscription(uuid, "revoke_old_secrets", now, |transaction, extension| {
             if current_secret(transaction, uuid)?.is_none() {
                 return Err(Error::not_found(uuid).into());
             }
@@ -143,7 +143,7 @@ impl Catalog {
             return Ok(0);
         }
         let keys = self.keys.clone();
-        self.write(|transaction, extension| {
+        self.write_unrecorded(|transaction, extension| {
             if extension != ExtensionTable::Present {
                 return Ok(0);
             }

@@ -5,7 +5,7 @@ use decnet_core::time::UnixMicros;
 use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 
 /// A value as SQLite returned it. Does not implement `Debug` because it may be a secret.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(super) enum SqlValue {
     Null,
     Integer(i64),

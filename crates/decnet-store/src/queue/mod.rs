@@ -71,8 +71,8 @@ pub use id::{DeliveryId, ParseDeliveryIdError, SubscriptionKey};
 pub use lease::{Lease, is_owned};
 pub use prune::{Pruned, Retention};
 pub use reader::{
-    ActiveSubscriptions, Census, CensusCounts, Counts, Detail, EventDetail, Filter, Listed, Page, Reader,
-    Search,
+    ActiveSubscriptions, Census, CensusCounts, Counts, Detail, EventDetail, Failures, Filter, Listed, Page,
+    Reader, RecentTopic, RecentTopics, Search,
 };
 pub use rescue::check_remains;
 pub use settle::{Attempt, Settlement};

@@ -149,7 +149,7 @@ fn settings_are_stored_and_deleted_with_the_row() {
     let loaded = catalog.load().unwrap().subscriptions;
     let settings_of = |uuid: &str| &loaded.iter().find(|s| *s.subscription.uuid == *uuid).unwrap().settings;
     assert_eq!((settings_of(&uuid), settings_of(&other)), (&settings, &slower));
-    catalog.delete(&uuid).unwrap();
+    catalog.delete(&uuid, NOW).unwrap();
     let count = "SELECT count(*) FROM decnet_webhook_settings";
     let left: i64 = database.other.query_row(count, [], |row| row.get(0)).unwrap();
     assert_eq!(left, 1);
@@ -226,7 +226,7 @@ fn invalid_row_can_be_repaired_or_deleted() {
     database.set("u-1", "uuid", "''");
     let row = catalog.find("siem").unwrap();
     assert!(row.problem.is_some());
-    catalog.delete(&row.uuid).unwrap();
+    catalog.delete(&row.uuid, NOW).unwrap();
     assert!(catalog.rows().unwrap().is_empty());
 }
 
@@ -235,8 +235,8 @@ fn deleted_subscription_is_not_found() {
     let database = Database::new();
     let mut catalog = database.open();
     let uuid = catalog.create(&new_subscription("siem"), NOW).unwrap();
-    catalog.delete(&uuid).unwrap();
-    assert!(matches!(catalog.delete(&uuid), Err(Error::NotFound { .. })));
+    catalog.delete(&uuid, NOW).unwrap();
+    assert!(matches!(catalog.delete(&uuid, NOW), Err(Error::NotFound { .. })));
     let patch = Patch { enabled: Some(true), ..Patch::default() };
     assert!(matches!(catalog.update(&uuid, &patch, NOW), Err(Error::NotFound { .. })));
 }

@@ -189,8 +189,8 @@ fn rotation_encrypts_everything_with_the_first_key() {
     assert_eq!((encryption.plain, encryption.by_key.values().copied().collect::<Vec<_>>()), (3, vec![3]));
     vault.write(&[&new, &old]);
     let mut catalog = vault.open();
-    assert_eq!(catalog.reencrypt(false).unwrap(), Reencrypted { changed: 6, unchanged: 0, locked: 0 });
-    assert_eq!(catalog.reencrypt(false).unwrap(), Reencrypted { changed: 0, unchanged: 6, locked: 0 });
+    assert_eq!(catalog.reencrypt(false, NOW).unwrap(), Reencrypted { changed: 6, unchanged: 0, locked: 0 });
+    assert_eq!(catalog.reencrypt(false, NOW).unwrap(), Reencrypted { changed: 0, unchanged: 6, locked: 0 });
     for uuid in [&plain, &sealed] {
         assert_eq!(stored(&mut running, uuid).hold, None, "a running process reads the new key");
     }
@@ -198,7 +198,7 @@ fn rotation_encrypts_everything_with_the_first_key() {
     assert!(stored(&mut vault.open(), &plain).settings.credentials.auth.is_some());
     let keys = backup::encryption_keys(&vault.database.path).unwrap();
     assert_eq!(keys, catalog.encryption().unwrap().by_key.into_keys().collect::<Vec<_>>());
-    assert_eq!(catalog.reencrypt(true).unwrap().changed, 6);
+    assert_eq!(catalog.reencrypt(true, NOW).unwrap().changed, 6);
     assert_eq!(catalog.encryption().unwrap(), Encryption { plain: 6, ..Encryption::default() });
     assert_eq!(stored(&mut vault.database.open(), &sealed).old_secrets.len(), 1);
 }
@@ -212,8 +212,8 @@ fn rotation_leaves_locked_values_and_counts_them() {
     vault.write(&[&generate_key()]);
     let mut catalog = vault.open();
     create(&mut catalog, "other");
-    assert_eq!(catalog.reencrypt(false).unwrap(), Reencrypted { changed: 0, unchanged: 3, locked: 3 });
+    assert_eq!(catalog.reencrypt(false, NOW).unwrap(), Reencrypted { changed: 0, unchanged: 3, locked: 3 });
     assert_eq!(vault.column("credentials"), before);
     std::fs::remove_file(&vault.path).unwrap();
-    assert!(matches!(vault.open().reencrypt(false), Err(Error::KeyFile(_))));
+    assert!(matches!(vault.open().reencrypt(false, NOW), Err(Error::KeyFile(_))));
 }

@@ -372,7 +372,7 @@ fn new_url_removes_a_deferral() {
 fn row_is_deleted_with_its_subscription() {
     let (database, mut catalog, uuid) = database_with(r#"{"headers": {"x-a": "b"}}"#);
     catalog.rotate_secret(&uuid, &Secret::new(OTHER), HOUR, NOW).unwrap();
-    catalog.delete(&uuid).unwrap();
+    catalog.delete(&uuid, NOW).unwrap();
     let rows = database.other.query_row("SELECT count(*) FROM decnet_webhook_settings", [], |row| row.get(0));
     assert_eq!(rows, Ok(0));
     assert!(matches!(catalog.update(&uuid, &with_pause(true), LATER), Err(Error::NotFound { .. })));

@@ -45,7 +45,7 @@ fn deleted_row_stays_deleted() {
         change: CircuitChange::Gone,
         ..HealthUpdate::new(stored(&mut catalog, "u-1").version)
     };
-    catalog.delete("u-1").unwrap();
+    catalog.delete("u-1", NOW).unwrap();
     assert_eq!(catalog.record(&[update], NOW).unwrap(), [RecordOutcome::Stale]);
     assert!(database.all_rows().is_empty());
 }

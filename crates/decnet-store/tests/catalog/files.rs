@@ -70,7 +70,7 @@ fn extension_table_is_created_when_first_needed() {
         .unwrap();
     assert_eq!(table_count(), 2);
     assert!(stored(&mut catalog, "u-1").gone);
-    catalog.delete("u-1").unwrap();
+    catalog.delete("u-1", NOW).unwrap();
     let rows: i64 = database
         .other
         .query_row("SELECT COUNT(*) FROM decnet_webhook_settings", [], |row| row.get(0))
@@ -95,7 +95,7 @@ fn extension_table_of_a_newer_program_is_rejected() {
         "a catalog that was open before must reject it too"
     );
     assert!(matches!(before.create(&new_subscription("other"), NOW), Err(Error::NewerSchema { .. })));
-    assert!(matches!(before.delete("u-1"), Err(Error::NewerSchema { .. })));
+    assert!(matches!(before.delete("u-1", NOW), Err(Error::NewerSchema { .. })));
     assert_eq!(database.all_rows(), rows);
 }
 

@@ -54,7 +54,7 @@ fn all_operations_work_without_altering_the_table() {
     assert_eq!(catalog.record(&[update], LATER).unwrap(), [RecordOutcome::Applied]);
     let row = catalog.find(&uuid).unwrap();
     assert_eq!((row.consecutive_failures, row.last_error.as_deref()), (2, Some("timeout")));
-    catalog.delete(&uuid).unwrap();
+    catalog.delete(&uuid, NOW).unwrap();
     assert!(catalog.rows().unwrap().is_empty());
     assert_eq!(schema(), before);
 }

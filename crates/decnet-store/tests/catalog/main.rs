@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed setup fails the test")]
 
+mod audit;
 mod concurrent_writers;
 mod credentials;
 mod diff;
@@ -13,6 +14,7 @@ mod files;
 mod first_revision;
 mod health;
 mod invalid_rows;
+mod links;
 mod secrecy;
 mod sessions;
 mod support;

@@ -12,6 +12,7 @@ mod erasure;
 mod event_ids;
 mod explanations;
 mod files;
+mod listing;
 mod migration;
 mod model;
 mod moved_files;

@@ -63,6 +63,32 @@ async fn redeliveries_are_detected_and_follow_live_traffic() {
 }
 
 #[tokio::test]
+async fn failures_are_grouped_by_subscription_and_reason() {
+    let (dir, queue, subs) = new_queue::<2>().await;
+    let (first, second) =
+        (admit(&queue, 0..4, subs[0], true).await, admit(&queue, 4..6, subs[1], true).await);
+    let at = now();
+    settle_all(&queue, &first[..3], at, State::Dead { reason: Reason::Refused }).await;
+    settle_all(&queue, &first[3..], at, State::Delivered).await;
+    settle_all(&queue, &second, at, State::Dead { reason: Reason::Timeout }).await;
+    redeliver(dir.path(), &[first[0]]).unwrap();
+    redeliver(dir.path(), &second).unwrap();
+    let settled_at = Reader::open(dir.path()).unwrap().get(first[0]).unwrap().unwrap().listed.settled_at;
+    assert!(settled_at >= Some(at));
+    let found = Reader::open(dir.path()).unwrap().failures().unwrap();
+    let found: Vec<_> = found
+        .iter()
+        .map(|group| {
+            assert_eq!(group.oldest_at, group.newest_at, "all became dead at the same time");
+            (&*group.name, group.reason, group.open, group.redelivered, group.newest_at)
+        })
+        .collect();
+    let expected =
+        [("name-0", Reason::Refused, 2, 1, settled_at), ("name-1", Reason::Timeout, 0, 2, settled_at)];
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
 async fn unknown_delivery_is_rejected_without_changes() {
     let (dir, queue, [sub]) = new_queue().await;
     let existing = admit(&queue, 0..1, sub, true).await[0];

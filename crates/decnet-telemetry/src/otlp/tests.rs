@@ -1,7 +1,7 @@
 //! Tests against a collector that speaks HTTP/2.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::exporter::{EXPORT_METRICS, EXPORT_SPANS};
 use super::*;
+use crate::traffic::Recorder;
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 
@@ -101,6 +102,7 @@ impl Numbers {
             started: queue.clock().uptime(),
             clock: queue.clock().clone(),
             dropped_spans: Arc::default(),
+            traffic: Arc::new(Mutex::new(Recorder::new(&stats, queue.clock()))),
         };
         Self { view, stats, queue, dir }
     }

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 pub(super) const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["serve", "bus", "webhook", "api"]),
     ("Subscribe, publish, receive", &["subscription", "publish", "receive", "watch"]),
-    ("Monitor", &["status", "delivery", "explain"]),
+    ("Monitor", &["status", "delivery", "explain", "audit"]),
     ("Maintain", &["check", "token", "key", "clock", "backup", "restore", "erase"]),
     ("Set up", &["init", "bench", "completions", "help"]),
 ];

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    api, backup, bench, bus, check, clock, completions, delivery, docs, erase, explain, init, key, publish,
-    receive, restore, serve, status, subscription, token, watch, webhook,
+    api, audit, backup, bench, bus, check, clock, completions, delivery, docs, erase, explain, init, key,
+    publish, receive, restore, serve, status, subscription, token, watch, webhook,
 };
 use crate::config::Uses;
 use crate::failure::Usage;
@@ -76,6 +76,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Delivery(delivery::Command),
     Explain(explain::Args),
+    Audit(audit::Args),
     Check(check::Args),
     #[command(subcommand)]
     Token(token::Command),
@@ -164,6 +165,7 @@ impl Command {
             Self::Subscription(subscription::Command::Test(_)) => Uses { requests: true, ..data },
             Self::Subscription(_) | Self::Delivery(_) | Self::Status(_) | Self::Explain(_) => data,
             Self::Token(_)
+            | Self::Audit(_)
             | Self::Key(_)
             | Self::Clock(_)
             | Self::Backup(_)

@@ -12,9 +12,11 @@ use decnet_store::ownership::{chown_to_parent, directory_of};
 use decnet_store::vault::{Keyring, generate_key};
 use serde_json::json;
 
+use super::shared::bus_client;
 use crate::context::Context;
 use crate::failure::Usage;
 use crate::output::{self, Table, pluralize};
+use crate::receiver::now;
 use crate::store::{open_existing, read_if_exists};
 
 /// The setting that names the key file.
@@ -82,10 +84,10 @@ pub(crate) struct StatusArgs {
     json: bool,
 }
 
-pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<()> {
+pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
     match command {
         Command::Create(args) => create(&args, context),
-        Command::Rotate(args) => rotate(&args, context),
+        Command::Rotate(args) => rotate(&args, context).await,
         Command::Status(args) => status(&args, context),
     }
 }
@@ -128,7 +130,7 @@ fn first_id(text: &str) -> anyhow::Result<String> {
     Ok(keyring.ids().next().unwrap_or_default().to_owned())
 }
 
-fn rotate(args: &RotateArgs, context: &Context) -> anyhow::Result<()> {
+async fn rotate(args: &RotateArgs, context: &Context) -> anyhow::Result<()> {
     let keys = &context.config.keys;
     let path = keys.path().ok_or_else(|| {
         Usage::new(format!(
@@ -138,7 +140,9 @@ fn rotate(args: &RotateArgs, context: &Context) -> anyhow::Result<()> {
     if args.new {
         add_key(path).with_context(|| format!("cannot add a key to {}", path.display()))?;
     }
-    let result = open_existing(&context.config)?.reencrypt(args.decrypt)?;
+    let mut catalog = open_existing(&context.config)?;
+    let result = catalog.reencrypt(args.decrypt, now())?;
+    bus_client::publish_entries(&context.config, catalog.take_unpublished()).await;
     let others: Vec<String> = keys.ids().into_iter().skip(1).collect();
     let what = describe(&result, args.decrypt, &keys.ids());
     let Reencrypted { changed, unchanged, locked } = result;

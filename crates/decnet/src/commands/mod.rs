@@ -1,6 +1,7 @@
 //! The commands: each module has a command's arguments and its `run` function. [`shared`] has their common helpers.
 
 pub(crate) mod api;
+pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod bench;
 pub(crate) mod bus;

@@ -46,7 +46,9 @@ use self::layers::{ARGUMENT, Layers};
 pub(crate) use self::layers::{Inputs, Uses};
 pub(crate) use self::page::page;
 pub(crate) use self::services::{services_database, units as service_units};
-pub(crate) use self::types::{duration as read_duration, duration_within as read_duration_within};
+pub(crate) use self::types::{
+    duration as read_duration, duration_within as read_duration_within, origin as read_origin,
+};
 use crate::trust::Refused;
 
 /// The validated configuration.

@@ -100,15 +100,15 @@ fn byte_order_mark_is_reported_by_name() {
 }
 
 #[test]
-fn root_redirects_to_the_documentation() {
+fn root_leads_to_the_login_of_the_dashboard() {
     let server = Server::start();
     for what in ["GET /", "HEAD /", "GET /?from=bookmark", "GET"] {
         let what = if what == "GET" { format!("GET http://{}", server.address()) } else { what.to_owned() };
         let answer = ask(server.address(), &what, None, "");
-        assert_eq!((answer.status, answer.header("location")), (307, Some("/docs")), "{what}: {answer:?}");
-        assert_eq!(answer.header("cache-control"), Some("no-store"), "the redirect may change");
+        let location = answer.header("location").unwrap();
+        assert_eq!((answer.status, location.split('?').next()), (303, Some("/login")), "{what}: {answer:?}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "a session may exist later");
     }
-    problem(&ask(server.address(), "POST /", None, "{}"), 405, "method-not-allowed");
     problem(&ask(server.address(), "GET /index.html", None, ""), 404, "not-found");
 }
 

@@ -35,7 +35,7 @@ fn quick_and_slow_routes_answer_a_half_closed_client() {
     let test = format!("POST /api/v1/subscriptions/{uuid}/test");
     let explain = "GET /api/v1/explain?subscription=a&event_id=none";
     for (what, body, status) in [
-        ("GET /", "", 307),
+        ("GET /", "", 303),
         ("GET /docs", "", 200),
         ("GET /openapi.json", "", 200),
         ("GET /metrics", "", 200),

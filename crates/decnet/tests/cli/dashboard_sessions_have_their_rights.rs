@@ -7,7 +7,7 @@ use decnet_core::signature::SigningKey;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::http::{Serving, ask};
+use crate::http::{Serving, ask, ask_from, fresh_address};
 use crate::support::Host;
 
 const SECRET: &str = "a secret of more than thirty-two characters";
@@ -93,6 +93,37 @@ fn without_decnets_tables_only_admin_sessions_have_a_scope() {
     };
     assert_eq!((with_role("admin"), with_role("viewer")), (200, 403));
     assert_eq!(status(&serving, WEBHOOKS, &session(&claims("u"))).0, 403);
+}
+
+#[test]
+fn session_of_decnet_logs_in_to_the_dashboard() {
+    let (_host, serving) = serving();
+    let mut admin = claims("u");
+    admin["role"] = "admin".into();
+    let origin = format!("Origin: http://{}", serving.address);
+    let log_in = |token: &str| {
+        let form = "Content-Type: application/x-www-form-urlencoded";
+        let body = format!("token={token}");
+        ask_from(fresh_address(), serving.address, "POST /login", &[form, &origin], &body)
+    };
+    let answer = log_in(&session(&admin));
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/")), "{answer:?}");
+    let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap();
+    let cookie = format!("Cookie: {cookie}");
+    let page = ask_from(fresh_address(), serving.address, "GET /access", &[&cookie], "");
+    assert!(page.status == 200 && page.body.contains("user of DECNET"), "{page:?}");
+    let created = ask(
+        serving.address,
+        "POST /api/v1/tokens",
+        Some(&session(&admin)),
+        r#"{"name":"ci","scopes":["read"]}"#,
+    );
+    assert_eq!(created.status, 201, "{created:?}");
+    let audit = ask(serving.address, "GET /api/v1/audit", Some(&session(&admin)), "").json();
+    assert_eq!(audit["entries"][0]["actor"], json!({"kind": "decnet_user", "id": "u", "name": "u"}));
+    assert_eq!(log_in(&session(&claims("u"))).status, 403, "without a role there are no rights");
+    admin["exp"] = (now() - 1).into();
+    assert_eq!(log_in(&session(&admin)).status, 401);
 }
 
 #[test]

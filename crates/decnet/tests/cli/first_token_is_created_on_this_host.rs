@@ -9,7 +9,11 @@ use crate::support::{Host, code, eventually, stderr};
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
 
 fn serve_on_terminal(host: &Host, arguments: &[&str]) -> Serving {
-    Serving::of(host.start_on_terminal(&[arguments, &["serve"]].concat()))
+    serve_on_terminal_with(host, &[arguments, &["serve"]].concat())
+}
+
+fn serve_on_terminal_with(host: &Host, arguments: &[&str]) -> Serving {
+    Serving::of(host.start_on_terminal(arguments))
 }
 
 fn link_code(serving: &Serving) -> String {
@@ -69,6 +73,8 @@ fn setup_link_returns_the_same_token_until_the_token_is_used() {
     let listed = host.json(&["token", "list", "--json"]);
     assert_eq!(listed.as_array().unwrap().len(), 1);
     assert_eq!((&listed[0]["name"], &listed[0]["scopes"][0]), (&"setup".into(), &"admin".into()));
+    let recorded = host.json(&["audit", "--json"]);
+    assert_eq!((&recorded[0]["actor"]["kind"], recorded.as_array().map(Vec::len)), (&"link".into(), Some(1)));
     serving.running.signal("TERM");
     let (exit, _, messages) = serving.running.finish();
     assert_eq!(exit, 0, "{messages}");
@@ -181,4 +187,20 @@ fn catalog_path_may_be_relative() {
     let made = host.run(&["token", "create", "--name", "first", "--scope", "read"]);
     assert_eq!(code(&made), 0, "{}", stderr(&made));
     assert!(host.path().join("named.db").exists());
+}
+
+#[test]
+fn demo_prints_a_login_link_on_a_terminal() {
+    let host = Host::new().with("DECNET_API_PORT", "0");
+    let serving = serve_on_terminal_with(&host, &["serve", "--demo"]);
+    let line = serving.messages.lines().find(|line| line.contains("/login?link#dcl_")).unwrap();
+    assert!(line.contains(&format!("http://{}/login", serving.address)), "{line}");
+    let code = line.split('#').nth(1).unwrap().trim();
+    let origin = format!("Origin: http://{}", serving.address);
+    let body = format!("token={code}");
+    let log_in = || ask_from(fresh_address(), serving.address, "POST /login", &[FORM, &origin], &body);
+    assert_eq!((log_in().status, log_in().status), (303, 401));
+    assert!(!serving.messages.contains("/setup#"), "{}", serving.messages);
+    serving.running.signal("TERM");
+    assert_eq!(serving.running.finish().0, 0);
 }

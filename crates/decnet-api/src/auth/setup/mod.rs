@@ -21,7 +21,7 @@ use axum::routing::get;
 use decnet_core::access::{ApiToken, Scope, Scopes, TokenDigest};
 use decnet_core::limits::{MAX_SETUP_BODIES, SETUP_BODY_TIMEOUT, SETUP_LINK_TTL};
 use decnet_core::redact::Secret;
-use decnet_store::catalog::{Catalog, Error, NewToken, StoredToken, TokenState, generate_secret};
+use decnet_store::catalog::{Actor, Catalog, Error, NewToken, StoredToken, TokenState, generate_secret};
 use tokio::sync::{Mutex, Semaphore};
 
 use super::exposure::is_loopback;
@@ -165,7 +165,8 @@ async fn redeem(state: Shared, peer: Peer, code: String) -> Result<ApiToken, Pro
         return Err(Problem::new(StatusCode::FORBIDDEN, what));
     }
     let created = link.created.clone();
-    let Some(token) = state.catalog.run(move |catalog| first_token(catalog, created)).await? else {
+    let create = move |catalog: &mut Catalog| first_token(catalog, created);
+    let Some(token) = state.change_access(&state.catalog, Actor::setup_link(), create).await? else {
         *open_link = None;
         return Err(closed());
     };

@@ -26,6 +26,10 @@ pub(super) struct ListParams {
     /// final and its subscription is not active.
     #[param(example = "retrying,dead")]
     state: Option<String>,
+    /// Classes of the status with which the last attempt was answered, separated by commas: `2xx`, `3xx`, `4xx`, `5xx`, or `none` if
+    /// it had no reply. Deliveries without an attempt are in no class.
+    #[param(example = "5xx,none")]
+    status: Option<String>,
     /// Reason why the deliveries are dead, such as `timeout`, `refused`, `filter` or `template`.
     reason: Option<String>,
     /// Earliest time at which the event was admitted.
@@ -36,6 +40,8 @@ pub(super) struct ListParams {
     until: Option<String>,
     /// Id of the event.
     event_id: Option<String>,
+    /// Text that the id of the event contains.
+    search: Option<String>,
     /// Maximum number of deliveries in the page.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
@@ -55,6 +61,10 @@ pub(in crate::routes) struct DeliveryFilter {
     /// States of the deliveries; any state if empty. Only final deliveries, `delivered` or `dead`, are redelivered.
     #[schema(example = json!(["dead"]))]
     states: Vec<String>,
+    /// Classes of the status with which the last attempt was answered: `2xx`, `3xx`, `4xx`, `5xx`, or `none` if it had no reply; any
+    /// if empty.
+    #[schema(example = json!([]))]
+    statuses: Vec<String>,
     /// Reason why the deliveries are dead, such as `timeout`, `refused`, `filter` or `template`.
     reason: Option<String>,
     /// Earliest time at which the event was admitted.
@@ -72,10 +82,10 @@ impl ListParams {
         let limit = Some(pagination::limit(self.limit)? as usize);
         let before =
             self.cursor.as_deref().map(|cursor| pagination::parse_cursor('d', cursor)).transpose()?;
-        let states = self.state.iter().flat_map(|states| states.split(',')).map(str::to_owned).collect();
-        let Self { subscription, topic, reason, since, until, event_id, .. } = self;
-        let filter = DeliveryFilter { subscription, topic, states, reason, since, until, event_id };
-        Ok(Filter { limit, before, ..filter.filter(active)? })
+        let (states, statuses) = (split(self.state.as_deref()), split(self.status.as_deref()));
+        let Self { subscription, topic, reason, since, until, event_id, search, .. } = self;
+        let filter = DeliveryFilter { subscription, topic, states, statuses, reason, since, until, event_id };
+        Ok(Filter { limit, before, search, ..filter.filter(active)? })
     }
 }
 
@@ -86,7 +96,8 @@ impl DeliveryFilter {
         let topic = self.topic.as_deref().map(Pattern::new).transpose();
         Ok(Filter {
             subscription: self.subscription,
-            statuses: self.states.iter().map(|state| parse("state", state)).collect::<Result<_, _>>()?,
+            statuses: parse_all("state", &self.states)?,
+            status_classes: parse_all("status", &self.statuses)?,
             active,
             reason: self.reason.as_deref().map(|reason| parse("reason", reason)).transpose()?,
             topic: topic.map_err(|error| Problem::invalid(format!("topic: {error}")))?,
@@ -98,11 +109,21 @@ impl DeliveryFilter {
     }
 }
 
-fn time(field: &str, text: &str) -> Result<UnixMicros, Problem> {
+/// Reads a time of a query or a body. The error names the field.
+pub(in crate::routes) fn time(field: &str, text: &str) -> Result<UnixMicros, Problem> {
     // In a query, an unencoded plus is a space.
     let text = text.replace(' ', "+");
     let read = UnixMicros::from_sqlite(&text).or_else(|| UnixMicros::from_sqlite(&text.replace('+', " ")));
     read.ok_or_else(|| Problem::invalid(format!("{field}: must be a time like 2026-04-24T00:00:00Z")))
+}
+
+/// Splits a list at its commas.
+fn split(list: Option<&str>) -> Vec<String> {
+    list.iter().flat_map(|list| list.split(',')).map(str::to_owned).collect()
+}
+
+fn parse_all<T: FromStr<Err: Display>>(field: &str, texts: &[String]) -> Result<Vec<T>, Problem> {
+    texts.iter().map(|text| parse(field, text)).collect()
 }
 
 fn parse<T: FromStr<Err: Display>>(field: &str, text: &str) -> Result<T, Problem> {
@@ -134,6 +155,10 @@ mod tests {
         assert!(
             refused(DeliveryFilter { states: vec!["lost".into()], ..DeliveryFilter::default() })
                 .contains("`lost`")
+        );
+        assert!(
+            refused(DeliveryFilter { statuses: vec!["500".into()], ..DeliveryFilter::default() })
+                .contains("5xx")
         );
         assert!(
             refused(DeliveryFilter { reason: Some("none".into()), ..DeliveryFilter::default() })

@@ -10,8 +10,8 @@ use axum::http::StatusCode;
 use decnet_store::queue::{ActiveSubscriptions, DeliveryId, ExternalWriter};
 use utoipa_axum::routes;
 
-pub(super) use self::filter::DeliveryFilter;
 use self::filter::ListParams;
+pub(super) use self::filter::{DeliveryFilter, time};
 use self::reply::{Deliveries, Delivery, DeliveryDetail, Redelivered};
 use super::{Reply, Routes};
 use crate::auth::Scope;

@@ -20,6 +20,7 @@ use utoipa_axum::routes;
 
 use self::create::NewSubscription;
 use self::patch::SubscriptionPatch;
+pub(crate) use self::reply::state as state_name;
 use self::reply::{Deleted, Subscription, SubscriptionWithSecret, Subscriptions};
 use super::pagination::{self, PageParams};
 use super::{Reply, Routes, receiver};
@@ -66,12 +67,14 @@ async fn list(State(state): State<Shared>, Params(params): Params<PageParams>) -
     ))]
 async fn create(
     State(state): State<Shared>,
+    Extension(requester): Extension<Principal>,
     Body(new): Body<NewSubscription>,
 ) -> Result<(StatusCode, Json<SubscriptionWithSecret>), Problem> {
     let (new, generated) = new.read()?;
     receiver::check_url(&state, &new.url).await?;
     receiver::check_credentials(&state, &new.settings.credentials)?;
-    let row = change(&state, move |catalog| catalog.create(&new, now()).map_err(Into::into)).await?;
+    let created = change(&state, &requester, move |catalog| Ok(catalog.create(&new, now())?));
+    let row = created.await?;
     Ok((StatusCode::CREATED, Json(SubscriptionWithSecret { subscription: row.into(), secret: generated })))
 }
 
@@ -93,6 +96,7 @@ async fn get(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Sub
     ))]
 async fn update(
     State(state): State<Shared>,
+    Extension(requester): Extension<Principal>,
     Path(uuid): Path<String>,
     Body(patch): Body<SubscriptionPatch>,
 ) -> Reply<Subscription> {
@@ -101,7 +105,7 @@ async fn update(
         receiver::check_url(&state, url).await?;
     }
     receiver::check_credentials(&state, &patch.settings.new_credentials())?;
-    apply(&state, uuid, patch).await
+    apply(&state, &requester, uuid, patch).await
 }
 
 /// Deletes a subscription. Deliveries that wait for it become dead.
@@ -111,8 +115,13 @@ async fn update(
         (status = 200, body = Deleted, description = "Deleted, with warnings"),
         (status = 204, description = "Deleted"),
     ))]
-async fn delete(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<Response, Problem> {
-    let Changed { warnings, .. } = state.change_catalog(move |catalog| catalog.delete(&uuid)).await?;
+async fn delete(
+    State(state): State<Shared>,
+    Extension(requester): Extension<Principal>,
+    Path(uuid): Path<String>,
+) -> Result<Response, Problem> {
+    let deleted = state.change_catalog(&requester, move |catalog| catalog.delete(&uuid, now()));
+    let Changed { warnings, .. } = deleted.await?;
     Ok(match warnings.is_empty() {
         true => StatusCode::NO_CONTENT.into_response(),
         false => Json(Deleted { warnings }).into_response(),
@@ -122,29 +131,45 @@ async fn delete(State(state): State<Shared>, Path(uuid): Path<String>) -> Result
 /// Enables a subscription and resets its circuit breaker. Parked deliveries are sent.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/enable", tag = "subscriptions", operation_id = "enable_subscription",
     params(("uuid" = String, Path)), responses((status = 200, body = Subscription)))]
-async fn enable(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Subscription> {
-    apply(&state, uuid, Patch { enabled: Some(true), ..Patch::default() }).await
+async fn enable(
+    State(state): State<Shared>,
+    Extension(requester): Extension<Principal>,
+    Path(uuid): Path<String>,
+) -> Reply<Subscription> {
+    apply(&state, &requester, uuid, Patch { enabled: Some(true), ..Patch::default() }).await
 }
 
 /// Disables a subscription: new events skip it, and waiting deliveries are parked.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/disable", tag = "subscriptions", operation_id = "disable_subscription",
     params(("uuid" = String, Path)), responses((status = 200, body = Subscription)))]
-async fn disable(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Subscription> {
-    apply(&state, uuid, Patch { enabled: Some(false), ..Patch::default() }).await
+async fn disable(
+    State(state): State<Shared>,
+    Extension(requester): Extension<Principal>,
+    Path(uuid): Path<String>,
+) -> Reply<Subscription> {
+    apply(&state, &requester, uuid, Patch { enabled: Some(false), ..Patch::default() }).await
 }
 
 /// Pauses a subscription: new events are accepted for it and wait with its other deliveries.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/pause", tag = "subscriptions", operation_id = "pause_subscription",
     params(("uuid" = String, Path)), responses((status = 200, body = Subscription)))]
-async fn pause(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Subscription> {
-    apply(&state, uuid, Patch { paused: Some(true), ..Patch::default() }).await
+async fn pause(
+    State(state): State<Shared>,
+    Extension(requester): Extension<Principal>,
+    Path(uuid): Path<String>,
+) -> Reply<Subscription> {
+    apply(&state, &requester, uuid, Patch { paused: Some(true), ..Patch::default() }).await
 }
 
 /// Resumes a paused subscription. Waiting deliveries are sent.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/resume", tag = "subscriptions", operation_id = "resume_subscription",
     params(("uuid" = String, Path)), responses((status = 200, body = Subscription)))]
-async fn resume(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Subscription> {
-    apply(&state, uuid, Patch { paused: Some(false), ..Patch::default() }).await
+async fn resume(
+    State(state): State<Shared>,
+    Extension(requester): Extension<Principal>,
+    Path(uuid): Path<String>,
+) -> Reply<Subscription> {
+    apply(&state, &requester, uuid, Patch { paused: Some(false), ..Patch::default() }).await
 }
 
 /// The replacement of a secret.
@@ -170,6 +195,7 @@ struct Rotation {
     ))]
 async fn rotate_secret(
     State(state): State<Shared>,
+    Extension(requester): Extension<Principal>,
     Path(uuid): Path<String>,
     Body(rotation): Body<Rotation>,
 ) -> Reply<SubscriptionWithSecret> {
@@ -181,7 +207,7 @@ async fn rotate_secret(
     rotation.secret.as_deref().map_or(Ok(()), check_secret_form)?;
     let generated = rotation.secret.is_none().then(generate_secret);
     let secret = Secret::new(rotation.secret.or_else(|| generated.clone()).unwrap_or_default());
-    let row = change(&state, move |catalog| {
+    let row = change(&state, &requester, move |catalog| {
         catalog.rotate_secret(&uuid, &secret, overlap, now())?;
         Ok(uuid)
     })
@@ -192,8 +218,12 @@ async fn rotate_secret(
 /// Ends the overlap of replaced secrets: only the newest secret signs from now on. Without an overlap, nothing changes.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/revoke-old-secrets", tag = "subscriptions", operation_id = "revoke_old_secrets",
     params(("uuid" = String, Path)), responses((status = 200, body = Subscription)))]
-async fn revoke_old_secrets(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Subscription> {
-    let row = change(&state, move |catalog| {
+async fn revoke_old_secrets(
+    State(state): State<Shared>,
+    Extension(requester): Extension<Principal>,
+    Path(uuid): Path<String>,
+) -> Reply<Subscription> {
+    let row = change(&state, &requester, move |catalog| {
         catalog.revoke_old_secrets(&uuid, now())?;
         Ok(uuid)
     });
@@ -212,8 +242,8 @@ async fn test(
     Ok(receiver::test(&state, &requester, found).await)
 }
 
-async fn apply(state: &Shared, uuid: String, patch: Patch) -> Reply<Subscription> {
-    let row = change(state, move |catalog| {
+async fn apply(state: &Shared, requester: &Principal, uuid: String, patch: Patch) -> Reply<Subscription> {
+    let row = change(state, requester, move |catalog| {
         // The current name is not checked: DECNET's route may have accepted a name that this route rejects.
         if let Some(name) = &patch.name
             && found(catalog, &uuid)?.0.name != *name
@@ -226,12 +256,13 @@ async fn apply(state: &Shared, uuid: String, patch: Patch) -> Reply<Subscription
     Ok(Json(row.await?.into()))
 }
 
-/// Changes the catalog, notifies the worker, and returns the row whose UUID `work` returns, with the warnings about the change.
+/// Changes the catalog as `requester`, notifies the worker, and returns the row whose UUID `work` returns, with the warnings about the change.
 pub(super) async fn change(
     state: &Shared,
+    requester: &Principal,
     work: impl FnOnce(&mut Catalog) -> Result<String, Problem> + Send + 'static,
 ) -> Result<Row, Problem> {
-    let changed = state.change_catalog(move |catalog| {
+    let changed = state.change_catalog(requester, move |catalog| {
         let uuid = work(catalog)?;
         // The change stands even if the row cannot be read.
         Ok::<_, Problem>(found(catalog, &uuid))
@@ -242,6 +273,6 @@ pub(super) async fn change(
     Ok(row)
 }
 
-pub(super) fn found(catalog: &Catalog, uuid: &str) -> Result<(Row, Option<StoredSubscription>), Problem> {
+pub(crate) fn found(catalog: &Catalog, uuid: &str) -> Result<(Row, Option<StoredSubscription>), Problem> {
     catalog.get(uuid)?.ok_or_else(|| Problem::not_found("subscription not found"))
 }

@@ -101,7 +101,8 @@ impl From<Row> for Subscription {
     }
 }
 
-fn state(row: &Row) -> &'static str {
+/// Returns the name of a subscription's state.
+pub(crate) fn state(row: &Row) -> &'static str {
     match row.activity {
         _ if row.is_held => "held",
         _ if row.problem.is_some() => "broken",

@@ -54,7 +54,7 @@ async fn list(State(state): State<Shared>) -> Reply<Vec<Webhook>> {
     ))]
 async fn create(
     State(state): State<Shared>,
-    Extension(peer): Extension<Peer>,
+    (Extension(peer), Extension(requester)): (Extension<Peer>, Extension<Principal>),
     fields: Fields,
 ) -> Result<(StatusCode, Json<CreatedWebhook>), Problem> {
     let new = request::create(&fields)?;
@@ -65,7 +65,7 @@ async fn create(
     check_name(&state, &new.name, None).await?;
     receiver::check_url(&state, &new.url).await?;
     let secret = new.secret.expose().to_owned();
-    let created = change(&state, move |catalog| Ok(catalog.create(&new, now())?));
+    let created = change(&state, &requester, move |catalog| Ok(catalog.create(&new, now())?));
     let row = created.await.map_err(as_webhook)?;
     Ok((StatusCode::CREATED, Json(CreatedWebhook { webhook: row.into(), secret })))
 }
@@ -86,7 +86,12 @@ async fn get(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Web
         (status = 409, description = "The name is taken"),
         (status = 422, description = "Another field is invalid, or the URL leads to a forbidden address"),
     ))]
-async fn update(State(state): State<Shared>, Path(uuid): Path<String>, fields: Fields) -> Reply<Webhook> {
+async fn update(
+    State(state): State<Shared>,
+    Extension(requester): Extension<Principal>,
+    Path(uuid): Path<String>,
+    fields: Fields,
+) -> Reply<Webhook> {
     let update = request::update(&fields)?;
     let (current, _) = row(&state, uuid.clone()).await?;
     if let Some(name) = &update.patch.name {
@@ -99,7 +104,7 @@ async fn update(State(state): State<Shared>, Path(uuid): Path<String>, fields: F
     if patch == Default::default() {
         return Ok(Json(current.into()));
     }
-    let updated = change(&state, move |catalog| {
+    let updated = change(&state, &requester, move |catalog| {
         catalog.update(&uuid, &patch, now())?;
         Ok(uuid)
     });
@@ -109,8 +114,13 @@ async fn update(State(state): State<Shared>, Path(uuid): Path<String>, fields: F
 /// Deletes a subscription.
 #[utoipa::path(delete, path = "/api/v1/webhooks/{uuid}", tag = "webhooks", operation_id = "delete_webhook",
     params(("uuid" = String, Path)), responses((status = 200, body = Message)))]
-async fn delete(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Message> {
-    let deleted = state.change_catalog(move |catalog| catalog.delete(&uuid)).await.map_err(as_webhook)?;
+async fn delete(
+    State(state): State<Shared>,
+    Extension(requester): Extension<Principal>,
+    Path(uuid): Path<String>,
+) -> Reply<Message> {
+    let deleted = state.change_catalog(&requester, move |catalog| catalog.delete(&uuid, now()));
+    let deleted = deleted.await.map_err(as_webhook)?;
     Ok(Json(Message { message: "Webhook deleted", warnings: deleted.warnings }))
 }
 

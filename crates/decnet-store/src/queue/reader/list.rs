@@ -1,6 +1,6 @@
 //! Lists of deliveries that match a filter, newest first.
 
-use decnet_core::delivery::{DeliveryStatus, Reason, State};
+use decnet_core::delivery::{DeliveryStatus, Reason, State, StatusClass};
 use decnet_core::event::sendable_id;
 use decnet_core::limits::{LIST_STEP_ROWS, PAGE_SCAN_ROWS};
 use decnet_core::subscription::is_same_name;
@@ -24,6 +24,8 @@ pub struct Filter {
     pub statuses: Vec<DeliveryStatus>,
     /// The active subscriptions, which decide whether a delivery is parked.
     pub active: ActiveSubscriptions,
+    /// Matches deliveries whose last attempt was answered with a status of one of these classes; all if empty.
+    pub status_classes: Vec<StatusClass>,
     /// Matches dead deliveries with this reason.
     pub reason: Option<Reason>,
     /// Matches events whose topic matches the pattern.
@@ -34,6 +36,8 @@ pub struct Filter {
     pub until: Option<UnixMicros>,
     /// Matches the event with this id.
     pub event_id: Option<String>,
+    /// Matches events whose id contains this text, and the event that was published with this id.
+    pub search: Option<String>,
     /// The maximum number of deliveries; unlimited if `None`.
     pub limit: Option<usize>,
     /// Matches deliveries older than this delivery: [`Page::next`], or the last id of the previous page.
@@ -79,6 +83,9 @@ pub(super) const COLUMNS: &str = "d.id, s.uuid, s.name, d.state, d.due_at, d.rea
 pub(super) const JOIN: &str = "JOIN events e ON e.seq = d.id >> 20 JOIN subscriptions s ON s.key = d.sub";
 /// The index of the first column after [`COLUMNS`].
 pub(super) const BODY: usize = 12;
+/// The status of the last attempt; NULL without a reply. The attempt that delivered is stored in the delivery's row.
+const LAST_STATUS: &str = "iif(d.state = 3, d.status, (SELECT a.status FROM attempts a WHERE a.delivery = d.id \
+                           AND a.number = d.attempts))";
 
 impl Reader {
     /// Returns the deliveries that match `filter`, newest first.
@@ -192,8 +199,10 @@ fn list_between(
          WHERE d.id >= ?1 AND d.id < ?2 AND ({})
              AND (?3 IS NULL OR d.sub IN (SELECT value FROM json_each(?3)))
              AND (?4 IS NULL OR d.reason = ?4)
+             AND ({})
          ORDER BY d.id DESC",
-        filter.condition()
+        filter.condition(),
+        filter.status_condition()
     );
     let mut statement = conn.prepare_cached(&select)?;
     let mut rows = statement.query((from, before, subs, filter.reason.map(Reason::code)))?;
@@ -224,11 +233,25 @@ impl Filter {
         if states.is_empty() { "true".into() } else { states.join(" OR ") }
     }
 
+    /// Returns an SQL condition on the status of the last attempt.
+    fn status_condition(&self) -> String {
+        let condition = |class: &StatusClass| match class.first_digit() {
+            Some(digit) => format!("{LAST_STATUS} / 100 = {digit}"),
+            None => format!("d.attempts > 0 AND {LAST_STATUS} IS NULL"),
+        };
+        let classes: Vec<String> = self.status_classes.iter().map(condition).collect();
+        if classes.is_empty() { "true".into() } else { classes.join(" OR ") }
+    }
+
     /// Checks the conditions that the SQL statement does not contain.
     fn matches(&self, listed: &Listed) -> bool {
         (self.statuses.is_empty() || self.statuses.contains(&self.active.status(listed)))
             && self.topic.as_ref().is_none_or(|pattern| matches(pattern.as_str(), &listed.topic))
             && self.event_id.as_ref().is_none_or(|id| is_published_as(listed, id))
+            && self
+                .search
+                .as_ref()
+                .is_none_or(|text| listed.event_id.contains(&**text) || is_published_as(listed, text))
     }
 }
 

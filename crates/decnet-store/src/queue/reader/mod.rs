@@ -5,7 +5,9 @@ mod census;
 mod counts;
 mod detail;
 mod event;
+mod failures;
 mod list;
+mod topics;
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,10 +20,12 @@ pub use self::counts::Counts;
 pub use self::detail::Detail;
 pub use self::event::{EventDetail, Search};
 pub(super) use self::event::{admitted_event, search_step};
+pub use self::failures::Failures;
 #[cfg(test)]
 pub(super) use self::list::ADMITTED_FROM;
 pub use self::list::{Filter, Listed, Page};
 pub(super) use self::list::{admitted_from, first_since, step_before};
+pub use self::topics::{RecentTopic, RecentTopics};
 
 use super::connection::{open_reader, path};
 use super::error::Error;

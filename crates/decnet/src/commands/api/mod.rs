@@ -14,8 +14,8 @@ use decnet_core::limits::MAX_API_CONNECTIONS;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::access::has_credential;
-use self::access::{FirstToken, access, refuse_exposed};
+pub(crate) use self::access::{FirstToken, has_credential};
+use self::access::{access, refuse_exposed};
 use self::outbound::Dispatch;
 use super::shared::bus_client;
 use super::shared::detach::DetachArgs;
@@ -28,10 +28,10 @@ use crate::supervision::Service;
 use decnet_runtime::thread::RuntimeThread;
 use decnet_telemetry::api::Page;
 
-/// Runs the HTTP API alone: subscriptions, events, deliveries.
+/// Runs the HTTP API and the dashboard, without bus and worker.
 ///
-/// Uses the catalog and the queue in the data directory, together with `decnet webhook`. `decnet serve` contains the API. The OpenAPI
-/// document is at /openapi.json, its readable form at /docs.
+/// Uses the catalog and the queue in the data directory, together with `decnet webhook`. `decnet serve` contains the API. The dashboard
+/// is at /, the OpenAPI document at /openapi.json, its readable form at /docs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -70,7 +70,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let sockets = if config.bus.enabled { bus_client::sockets(config) } else { Vec::new() };
     let address = listener.local_addr()?;
     let api = api(config, sockets, None, address, FirstToken::Hint)?;
-    tracing::info!(%address, "the API is listening");
+    tracing::info!(dashboard = %format_args!("http://{address}/"), %address, "the API is listening");
     // The API has no loop to watch; this runtime's progress is its liveness signal.
     let status = Box::new(move || format!("serving at {address}"));
     let service = Service { liveness: Vec::new(), status, is_saving: None };
@@ -85,9 +85,10 @@ pub(crate) fn start(
     sockets: Vec<PathBuf>,
     nudge: Arc<Notify>,
     listener: TcpListener,
+    first: FirstToken,
     stop: &CancellationToken,
 ) -> anyhow::Result<RuntimeThread<(), anyhow::Error>> {
-    let api = api(config, sockets, Some(nudge), listener.local_addr()?, FirstToken::Link)?;
+    let api = api(config, sockets, Some(nudge), listener.local_addr()?, first)?;
     let stop = stop.clone();
     RuntimeThread::start("API", move |ready| async move {
         ready.up();

@@ -1,7 +1,7 @@
 //! The filters of deliveries, as arguments.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use decnet_core::delivery::Reason;
+use decnet_core::delivery::{Reason, StatusClass};
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
 use decnet_store::queue::{ActiveSubscriptions, Filter};
@@ -14,6 +14,9 @@ pub(super) struct FilterArgs {
     /// Only dead deliveries with this reason
     #[arg(long, value_parser = reasons())]
     reason: Option<Reason>,
+    /// Only deliveries whose last attempt was answered with a status of this class, or had no reply; may be given several times
+    #[arg(long, value_parser = status_classes())]
+    status: Vec<StatusClass>,
     /// Only deliveries of this subscription: its name or UUID
     #[arg(long, value_name = "NAME")]
     pub(super) subscription: Option<String>,
@@ -33,6 +36,11 @@ fn reasons() -> impl TypedValueParser<Value = Reason> {
     PossibleValuesParser::new(Reason::ALL.map(Reason::as_str)).try_map(|text| text.parse::<Reason>())
 }
 
+fn status_classes() -> impl TypedValueParser<Value = StatusClass> {
+    PossibleValuesParser::new(StatusClass::ALL.map(StatusClass::as_str))
+        .try_map(|text| text.parse::<StatusClass>())
+}
+
 impl FilterArgs {
     /// Returns the filter that the arguments describe.
     pub(super) fn filter(&self, active: &ActiveSubscriptions) -> Filter {
@@ -40,6 +48,7 @@ impl FilterArgs {
             subscription: self.subscription.clone(),
             active: active.clone(),
             reason: self.reason,
+            status_classes: self.status.clone(),
             topic: self.topic.clone(),
             since: self.since,
             until: self.until,

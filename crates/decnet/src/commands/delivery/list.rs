@@ -24,6 +24,7 @@ Examples:
   decnet delivery list --subscription siem --state parked
   decnet delivery list --state dead --since 2h --topic 'attacker.>' --json
   decnet delivery list --reason timeout --since 1d --until 12h
+  decnet delivery list --status 5xx --status none --state retrying
   decnet delivery list --event-id 4f0c2d9e6b1a4c7f8d3e5a2b1c0f9e8d")]
 pub(crate) struct Args {
     /// Only deliveries in this state; may be given several times

@@ -23,7 +23,7 @@ use crate::output;
 const SIGNAL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The arguments that select deliveries: ids, or filters.
-const WHICH: [&str; 7] = ["ids", "dead", "reason", "subscription", "topic", "since", "until"];
+const WHICH: [&str; 8] = ["ids", "dead", "reason", "status", "subscription", "topic", "since", "until"];
 
 /// Redelivers old events: makes a new delivery of the same event, with the same webhook-id.
 ///

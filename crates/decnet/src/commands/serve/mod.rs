@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use self::demo::Demo;
-use super::api;
+use super::api::{self, FirstToken};
 use super::bus;
 use super::shared::bus_client::SERVE_SOCKET;
 use super::shared::secret_args::secret;
@@ -83,8 +83,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let prepared = Prepared::open(&config, Some(&socket), MAX_BUS_CONNECTIONS + MAX_API_CONNECTIONS)?;
     let set_up = destinations::set_up(&destinations, &config, args.demo)?;
     let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
-    let api = listener
-        .map(|listener| api::start(&config, vec![socket.clone()], prepared.nudge(), listener, &shutdown));
+    let first = if args.demo { FirstToken::Login } else { FirstToken::Link };
+    let api = listener.map(|listener| {
+        api::start(&config, vec![socket.clone()], prepared.nudge(), listener, first, &shutdown)
+    });
     let api = api.transpose()?;
     print_ready(&config, &socket, address, temporary.is_some())?;
     set_up.iter().for_each(|line| output::note(line));
@@ -170,7 +172,9 @@ fn print_ready(
     temporary: bool,
 ) -> anyhow::Result<()> {
     let (data, socket) = (config.data_dir.display(), socket.display());
-    let api = api.map_or_else(String::new, |address| format!(", API at http://{address}/docs"));
+    let api = api.map_or_else(String::new, |address| {
+        format!(", dashboard at http://{address}/, API at http://{address}/docs")
+    });
     output::note(&format!("decnet is up: bus at {socket}, data in {data}{api}"));
     if temporary {
         output::note("this is a demo: its temporary directory is removed at the end");

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use decnet_bus::{Client, ClientError};
 use decnet_core::duration;
 use decnet_core::limits::{BUS_CHECK_TIMEOUT, CHANGE_CONFIRM_TIMEOUT};
-use decnet_core::topic::system_topics::{BUS_HEALTH_TOPIC, CHANGED_TOPIC};
+use decnet_core::topic::system_topics::{AUDIT_TOPIC, BUS_HEALTH_TOPIC, CHANGED_TOPIC};
+use decnet_store::catalog::AuditEntry;
 use decnet_store::queue::record_catalog_change;
+use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::output;
@@ -77,17 +79,17 @@ pub(crate) async fn round_trip(config: &Config) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// Announces a change of the subscriptions that is committed to the catalog. Every event that is published after this
+/// Announces a change of the subscriptions that is committed to the catalog, and publishes its entries of the audit list. Every event that is published after this
 /// returns, over the bus or over HTTP, is routed by the changed catalog. Failures are only warnings, because the worker
 /// polls the catalog every minute. Returns the warnings, which are printed already.
-pub(crate) async fn announce_change(config: &Config) -> Vec<String> {
+pub(crate) async fn announce_change(config: &Config, entries: Vec<AuditEntry>) -> Vec<String> {
     let data_dir = config.data_dir.clone();
     let recorded = tokio::task::spawn_blocking(move || record_catalog_change(&data_dir)).await;
     let recorded = recorded.map_err(anyhow::Error::from).and_then(|recorded| Ok(recorded?));
     let unrecorded = recorded.err().map(|error| {
         format!("cannot record the change in the queue, so it may take up to a minute to apply to events over HTTP: {error}")
     });
-    let warnings: Vec<String> = unrecorded.into_iter().chain(signal_buses(config).await).collect();
+    let warnings: Vec<String> = unrecorded.into_iter().chain(signal_buses(config, &entries).await).collect();
     warnings.iter().for_each(|warning| output::warn(warning));
     warnings
 }
@@ -95,13 +97,31 @@ pub(crate) async fn announce_change(config: &Config) -> Vec<String> {
 /// Signals on the bus that the subscriptions or the queue have changed, and waits for at most [`CHANGE_CONFIRM_TIMEOUT`]
 /// until the bus has read the signal. Does nothing if no bus is running; a bus that does not read the signal is reported.
 pub(crate) async fn signal_change(config: &Config) {
-    signal_buses(config).await.into_iter().for_each(|warning| output::warn(&warning));
+    signal_buses(config, &[]).await.into_iter().for_each(|warning| output::warn(&warning));
 }
 
-/// Signals a change on the first running bus. Returns a warning if that bus does not confirm it.
-async fn signal_buses(config: &Config) -> Option<String> {
-    for socket in sockets(config).iter().filter(|_| config.bus.enabled) {
-        match signal(socket).await {
+/// Publishes entries of the audit list about tokens and keys, if a bus is running. A failure is only logged: the list is the record.
+pub(crate) async fn publish_entries(config: &Config, entries: Vec<AuditEntry>) {
+    if let Some(warning) = publish(config, &events(&entries)).await {
+        tracing::debug!(warning, "the entries of the audit list were not published");
+    }
+}
+
+/// Signals a change on the first running bus, followed by its entries of the audit list. Returns a warning if that bus does not
+/// confirm it.
+async fn signal_buses(config: &Config, entries: &[AuditEntry]) -> Option<String> {
+    let signal = (CHANGED_TOPIC, json!({}));
+    publish(config, &[vec![signal], events(entries)].concat()).await
+}
+
+fn events(entries: &[AuditEntry]) -> Vec<(&'static str, Value)> {
+    entries.iter().map(|entry| (AUDIT_TOPIC, entry.event())).collect()
+}
+
+/// Publishes on the first running bus. Returns a warning if that bus does not confirm it.
+async fn publish(config: &Config, messages: &[(&str, Value)]) -> Option<String> {
+    for socket in sockets(config).iter().filter(|_| config.bus.enabled && !messages.is_empty()) {
+        match send(socket, messages).await {
             Ok(()) => {
                 tracing::debug!(socket = %socket.display(), "the bus has read the change signal");
                 return None;
@@ -120,10 +140,12 @@ async fn signal_buses(config: &Config) -> Option<String> {
     None
 }
 
-async fn signal(socket: &Path) -> Result<(), ClientError> {
+async fn send(socket: &Path, messages: &[(&str, Value)]) -> Result<(), ClientError> {
     let signalled = async {
         let mut client = Client::connect(socket, NAME).await?;
-        client.sender.enqueue(CHANGED_TOPIC, CHANGED_TYPE, &serde_json::Map::new())?;
+        for (topic, payload) in messages {
+            client.sender.enqueue(topic, CHANGED_TYPE, payload)?;
+        }
         client.confirm(CHANGE_CONFIRM_TIMEOUT).await
     };
     let signalled = tokio::time::timeout(CHANGE_CONFIRM_TIMEOUT, signalled).await;

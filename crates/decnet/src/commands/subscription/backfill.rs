@@ -100,7 +100,7 @@ impl Running<'_> {
     async fn complete(&mut self, args: &Args, uuid: &str, context: &Context) -> anyhow::Result<()> {
         if !args.dry_run {
             // A worker that has not loaded the subscription yet must not take it for a deleted one.
-            bus_client::announce_change(&context.config).await;
+            bus_client::announce_change(&context.config, Vec::new()).await;
         }
         let bar = progress::bar(Some(self.backfill.length()), "events");
         let result = self.run_steps(args, uuid, &bar, context).await;

@@ -90,7 +90,7 @@ pub(super) async fn change(
     catalog.update(&uuid, patch, now()).map_err(super::refused)?;
     let row = catalog.find(&uuid)?;
     let mut warnings = unformatted(&row, patch);
-    warnings.extend(bus_client::announce_change(&context.config).await);
+    warnings.extend(bus_client::announce_change(&context.config, catalog.take_unpublished()).await);
     let what = format!("{done} {} ({})", row.name, row.uuid);
     output::done(&what, print(target, row, warnings, done, context))
 }
@@ -107,8 +107,8 @@ fn unformatted(row: &Row, patch: &Patch) -> Vec<String> {
 pub(super) async fn delete(target: &Target, context: &Context) -> anyhow::Result<()> {
     let mut catalog = open_existing(&context.config)?;
     let mut row = catalog.find(&target.name)?;
-    catalog.delete(&row.uuid)?;
-    row.warnings.extend(bus_client::announce_change(&context.config).await);
+    catalog.delete(&row.uuid, now())?;
+    row.warnings.extend(bus_client::announce_change(&context.config, catalog.take_unpublished()).await);
     let what = format!("deleted {} ({})", row.name, row.uuid);
     output::done(&what, if target.json { output::json(&row) } else { output::line(&what) })
 }

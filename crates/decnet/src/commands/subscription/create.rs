@@ -60,7 +60,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let uuid = catalog.create(&new, now()).map_err(super::refused)?;
     let row = catalog.find(&uuid)?;
     warnings.iter().for_each(|warning| output::warn(warning));
-    warnings.extend(bus_client::announce_change(&context.config).await);
+    warnings.extend(bus_client::announce_change(&context.config, catalog.take_unpublished()).await);
     let what = format!("created {} ({})", row.name, row.uuid);
     let written = secret::print(&row, generated.as_deref(), warnings, &what, args.json);
     output::done(&secret::unseen(what, &row, generated.is_some()), written)

@@ -45,7 +45,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     if args.revoke {
         let revoked = catalog.revoke_old_secrets(&uuid, now())?;
         let mut row = catalog.find(&uuid)?;
-        row.warnings.extend(bus_client::announce_change(&context.config).await);
+        row.warnings.extend(bus_client::announce_change(&context.config, catalog.take_unpublished()).await);
         let what = describe_revoked(&row, revoked);
         return output::done(&what, if as_json { output::json(&row) } else { output::line(&what) });
     }
@@ -53,7 +53,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let overlap = args.overlap.unwrap_or(DEFAULT_SECRET_OVERLAP);
     catalog.rotate_secret(&uuid, &secret, overlap, now()).map_err(super::refused)?;
     let row = catalog.find(&uuid)?;
-    let warnings = bus_client::announce_change(&context.config).await;
+    let warnings = bus_client::announce_change(&context.config, catalog.take_unpublished()).await;
     let done = format!("{} has a new secret; {}", row.name, describe_old(overlap));
     let written = secret::print(&row, generated.as_deref(), warnings, &done, as_json);
     let what = format!("{} ({}) has a new secret", row.name, row.uuid);

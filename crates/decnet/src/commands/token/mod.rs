@@ -1,12 +1,16 @@
-//! `decnet token`: manages the tokens of the HTTP API in the catalog. Needs no daemon.
+//! `decnet token`: manages the tokens of the HTTP API and the login links of the dashboard, in the catalog. Needs no daemon.
+
+pub(crate) mod link;
 
 use std::time::Duration;
 
 use anyhow::Context as _;
 use decnet_core::access::{ApiToken, Scope, Scopes};
+use decnet_core::limits::{MAX_API_TOKEN_LIFETIME, MIN_API_TOKEN_LIFETIME};
 use decnet_store::catalog::{Catalog, Error, NewToken, StoredToken, TokenState};
 use serde::Serialize;
 
+use super::shared::bus_client;
 use super::shared::times::when;
 use crate::config::read_duration_within;
 use crate::context::Context;
@@ -15,12 +19,7 @@ use crate::output::{self, Table, Text};
 use crate::receiver::now;
 use crate::store::{open_existing, open_or_create, read_if_exists};
 
-/// The shortest lifetime of a token with --expires.
-const MIN_LIFETIME: Duration = Duration::from_millis(1);
-/// The longest lifetime of a token with --expires.
-const MAX_LIFETIME: Duration = Duration::from_secs(3650 * 86_400);
-
-/// Creates, lists and revokes the tokens of the HTTP API.
+/// Creates, lists and revokes API tokens and login links.
 ///
 /// A token is sent as `Authorization: Bearer dcn_…`. Its scope limits what it may do: `read` reads subscriptions and
 /// deliveries, `publish` only submits events, `admin` may do everything. Only a digest of the token is stored, so it is
@@ -30,9 +29,11 @@ const MAX_LIFETIME: Duration = Duration::from_secs(3650 * 86_400);
 Examples:
   decnet token create --name ci --scope publish --expires 90d
   decnet token list
-  decnet token revoke ci")]
+  decnet token revoke ci
+  decnet token link --scope admin       # log in to the dashboard")]
 pub(crate) enum Command {
     Create(CreateArgs),
+    Link(link::Args),
     List(ListArgs),
     Revoke(RevokeArgs),
 }
@@ -53,14 +54,14 @@ pub(crate) struct CreateArgs {
     scopes: Vec<Scope>,
     /// The lifetime, such as 12h or 90d; without it the token does not expire
     #[arg(long, value_name = "DURATION",
-          value_parser = |text: &str| read_duration_within(text, MIN_LIFETIME, MAX_LIFETIME))]
+          value_parser = |text: &str| read_duration_within(text, MIN_API_TOKEN_LIFETIME, MAX_API_TOKEN_LIFETIME))]
     expires: Option<Duration>,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
 }
 
-/// Lists all tokens, including expired and revoked tokens, without their secrets.
+/// Lists all tokens, including expired and revoked tokens and login links, without their secrets.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -86,15 +87,16 @@ pub(crate) struct RevokeArgs {
     json: bool,
 }
 
-pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<()> {
+pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
     match command {
-        Command::Create(args) => create(args, context),
+        Command::Create(args) => create(args, context).await,
+        Command::Link(args) => link::run(&args, context).await,
         Command::List(args) => list(&args, context),
-        Command::Revoke(args) => revoke(&args, context),
+        Command::Revoke(args) => revoke(&args, context).await,
     }
 }
 
-fn create(args: CreateArgs, context: &Context) -> anyhow::Result<()> {
+async fn create(args: CreateArgs, context: &Context) -> anyhow::Result<()> {
     let (now, scopes) = (now(), Scopes::new(args.scopes));
     let expires_at = args.expires.map(|lifetime| now.after(lifetime));
     let mut catalog = open_or_create(&context.config)?;
@@ -104,6 +106,7 @@ fn create(args: CreateArgs, context: &Context) -> anyhow::Result<()> {
         other => anyhow::Error::from(other),
     })?;
     let stored = catalog.token(token.id())?.context("another process has removed the token")?;
+    bus_client::publish_entries(&context.config, catalog.take_unpublished()).await;
     let what = format!(
         "created token {} ({id}), but could not show it: revoke it with `decnet token revoke {id}` and create another token",
         stored.name,
@@ -145,7 +148,8 @@ fn list(args: &ListArgs, context: &Context) -> anyhow::Result<()> {
         return Ok(());
     }
     let row = |token: StoredToken| {
-        let (state, scopes) = (state(token.state(now)).to_owned(), token.scopes.to_string());
+        let scopes = token.link_to.map_or_else(|| token.scopes.to_string(), |to| format!("link to {to}"));
+        let state = state(token.state(now)).to_owned();
         let [created, expires, used] = [token.created_at, token.expires_at, token.last_used_at].map(when);
         [token.name, token.id, scopes, state, created, expires, used]
     };
@@ -161,8 +165,10 @@ fn state(state: TokenState) -> &'static str {
     }
 }
 
-fn revoke(args: &RevokeArgs, context: &Context) -> anyhow::Result<()> {
-    let revoked = open_existing(&context.config)?.revoke_token(&args.token, now())?;
+async fn revoke(args: &RevokeArgs, context: &Context) -> anyhow::Result<()> {
+    let mut catalog = open_existing(&context.config)?;
+    let revoked = catalog.revoke_token(&args.token, now())?;
+    bus_client::publish_entries(&context.config, catalog.take_unpublished()).await;
     let what = format!("revoked {} ({})", revoked.name, revoked.id);
     output::done(&what, if args.json { output::json(&revoked) } else { output::line(&what) })
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
@@ -20,6 +21,9 @@ use crate::state::Shared;
 /// A JSON object as the body. Unknown fields are rejected by name if `T` denies them.
 pub(crate) struct Body<T>(pub(crate) T);
 
+/// A JSON object as the body, or the default without a body.
+pub(crate) struct OptionalBody<T>(pub(crate) T);
+
 /// The bytes of a JSON body, not yet parsed.
 pub(crate) struct RawBody(pub(crate) Bytes);
 
@@ -29,6 +33,17 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
     async fn from_request(request: Request, state: &Shared) -> Result<Self, Problem> {
         let RawBody(bytes) = RawBody::from_request(request, state).await?;
         read(&bytes).map(|Object(value)| Self(value))
+    }
+}
+
+impl<T: DeserializeOwned + Default> FromRequest<Shared> for OptionalBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &Shared) -> Result<Self, Problem> {
+        if request.body().is_end_stream() {
+            return Ok(Self(T::default()));
+        }
+        Body::from_request(request, state).await.map(|Body(value)| Self(value))
     }
 }
 

@@ -50,5 +50,8 @@ pub use auth::{Access, Exposed, SetupCode, check_exposure};
 pub use metrics::{Metrics, Requests};
 pub use openapi::document_json;
 pub use options::Options;
-pub use outbound::{Outbound, Refused, Tested};
+pub use outbound::{
+    Exchange, Outbound, PreviewedEvent, Refused, ShownBody, ShownReply, ShownRequest, ShownTimings,
+    TestEvent, TestReport, Tested,
+};
 pub use traffic::{Activity, BusLink, Interval, Traffic};

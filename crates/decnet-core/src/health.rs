@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::limits::{MAX_PROBE_DELAY, MIN_PROBE_DELAY};
+use crate::time::UnixMicros;
+
 /// Counts consecutive failed deliveries and compares them with a threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Health {
@@ -43,10 +46,24 @@ pub fn probe_delay((first, longest): (Duration, Duration), probes: u32, jitter: 
     doubled.min(longest).mul_f64(1.0 + 0.1 * jitter.clamp(-1.0, 1.0))
 }
 
+/// Returns about when a tripped subscription is probed next, from the times of its trip and its last failure. Another process keeps
+/// the exact time; the number of failed probes follows from the time that has passed.
+#[must_use]
+pub fn estimated_probe(tripped_at: UnixMicros, last_failure_at: UnixMicros) -> UnixMicros {
+    let delay = |probes| probe_delay((MIN_PROBE_DELAY, MAX_PROBE_DELAY), probes, 0.0);
+    // Jitter shortens delays by up to 10 %.
+    let mut left = last_failure_at.since(tripped_at).mul_f64(1.1);
+    let mut probes = 0;
+    while left >= delay(probes) && delay(probes) < MAX_PROBE_DELAY {
+        left -= delay(probes);
+        probes += 1;
+    }
+    last_failure_at.max(tripped_at).after(delay(probes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::{MAX_PROBE_DELAY, MIN_PROBE_DELAY};
 
     #[test]
     fn trips_at_the_threshold_and_success_resets_the_count() {
@@ -66,5 +83,14 @@ mod tests {
         let seconds: Vec<u64> = (0..7).map(|n| probe_delay(range, n, 0.0).as_secs()).collect();
         assert_eq!(seconds, [30, 60, 120, 240, 480, 900, 900]);
         assert_eq!(probe_delay(range, u32::MAX, 0.0), MAX_PROBE_DELAY);
+    }
+
+    #[test]
+    fn next_probe_is_estimated_from_the_time_since_the_trip() {
+        let at = |seconds: u64| UnixMicros(0).after(Duration::from_secs(seconds));
+        for (last_failure, next) in [(0, 30), (29, 89), (91, 211), (2000, 2900), (90_000, 90_900)] {
+            assert_eq!(estimated_probe(at(0), at(last_failure)), at(next), "{last_failure}");
+        }
+        assert_eq!(estimated_probe(at(100), at(0)), at(130));
     }
 }

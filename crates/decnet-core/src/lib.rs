@@ -17,6 +17,7 @@
 //! - [`access`]: API tokens, scopes, and dashboard sessions;
 //! - [`duration`], [`time`]: durations and times, and their text forms;
 //! - [`clock`]: whether the wall clock is plausible;
+//! - [`sample`]: sample events, for the demo and for tests of receivers;
 //! - [`redact`]: types that do not print their secrets;
 //! - [`text`]: escapes for characters that a terminal interprets or hides;
 //! - [`limits`]: every limit.
@@ -31,6 +32,7 @@ pub mod explain;
 pub mod health;
 pub mod limits;
 pub mod redact;
+pub mod sample;
 pub mod settings;
 pub mod severity;
 pub mod signature;

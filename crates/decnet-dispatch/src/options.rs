@@ -33,12 +33,16 @@ pub struct Options {
     pub reload_interval: Duration,
     /// The file with the table of severities; without it, the default table applies.
     pub severity_file: Option<Arc<Path>>,
+    /// The origin under which people reach the dashboard, to which messages for people link; without it, they contain no links.
+    pub link_base: Option<Box<str>>,
     /// The time between two writes of the subscriptions' health, and between two heartbeats of the loop.
     pub record_interval: Duration,
     /// The time between two heartbeats on the bus.
     pub heartbeat_interval: Duration,
     /// The time that requests in flight have to complete when the worker stops.
     pub shutdown_grace: Duration,
+    /// Whether a stop ends the windows of digests and sends them, instead of leaving their events for the next start.
+    pub sends_digests_at_stop: bool,
     /// The limits on the age and size of settled and parked deliveries.
     pub retention: Retention,
     /// The time between two passes of retention.
@@ -60,9 +64,11 @@ impl Default for Options {
             probe_delay: (limits::MIN_PROBE_DELAY, limits::MAX_PROBE_DELAY),
             reload_interval: limits::RELOAD_INTERVAL,
             severity_file: None,
+            link_base: None,
             record_interval: limits::LIVENESS_INTERVAL,
             heartbeat_interval: limits::HEARTBEAT_INTERVAL,
             shutdown_grace: limits::SHUTDOWN_GRACE,
+            sends_digests_at_stop: false,
             retention: Retention {
                 delivered_age: DAY * 7,
                 dead_age: DAY * 30,

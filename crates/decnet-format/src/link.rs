@@ -1,8 +1,7 @@
-//! Links to this program's pages. Formats write them only if they get a base; no subscription sets one, because this version has no
-//! pages of events.
+//! Links to the dashboard. Formats write them only if they get a base: the origin under which people reach the dashboard.
 
-/// The path of the page that shows an event.
-const EVENT_PAGE: &str = "/events/";
+/// The path and the query of the page that shows the deliveries of an event, up to the id of the event.
+const EVENT_PAGE: &str = "/deliveries?event_id=";
 
 /// Returns the link to the page of an event; `base` is for instance `https://decnet.example`.
 pub(crate) fn to_event(base: &str, id: &str) -> String {
@@ -25,11 +24,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_cannot_leave_their_segment_of_the_path() {
-        assert_eq!(to_event("https://d.example/", "e-1"), "https://d.example/events/e-1");
+    fn ids_cannot_leave_their_parameter() {
+        assert_eq!(to_event("https://d.example/", "e-1"), "https://d.example/deliveries?event_id=e-1");
         assert_eq!(
             to_event("https://d.example/x", "../a?b#c\"é"),
-            "https://d.example/x/events/..%2Fa%3Fb%23c%22%C3%A9"
+            "https://d.example/x/deliveries?event_id=..%2Fa%3Fb%23c%22%C3%A9"
         );
     }
 }

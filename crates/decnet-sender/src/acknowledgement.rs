@@ -11,7 +11,8 @@ use decnet_core::limits::{FIRST_POLL_DELAY, MAX_POLL_DELAY, MAX_POLLS_PER_ATTEMP
 use decnet_core::time::UnixMicros;
 use decnet_format::request::{Acknowledged, Acknowledgement};
 
-use crate::attempt::{AttemptResult, Sender};
+use crate::attempt::Sender;
+use crate::attempt_result::AttemptResult;
 use crate::connect::format_duration;
 use crate::destination::{Destination, reply};
 use crate::request::{Message, Target};

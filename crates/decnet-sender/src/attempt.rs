@@ -3,11 +3,11 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use decnet_core::delivery::{Outcome, Reason, Timings};
+use decnet_core::delivery::{Outcome, Reason};
 use decnet_core::time::UnixMicros;
 use decnet_runtime::clock::Clock;
 
+use crate::attempt_result::AttemptResult;
 use crate::connect::{ConnectProgress, ConnectStep, Connector, format_duration};
 use crate::fault::Fault;
 use crate::no_reply::{ExchangeError, NoReply, NoReplyKind};
@@ -33,47 +33,6 @@ struct Inner {
     pool: Rc<Pool>,
     tokens: Tokens,
     clock: Clock,
-}
-
-/// The result of an attempt.
-#[derive(Debug, Clone)]
-pub struct AttemptResult {
-    /// The outcome. A status counts once the reply's headers have arrived, even if its body is incomplete.
-    pub outcome: Outcome,
-    /// A description of the problem for operators, if there was one. It never contains credentials, a query or a secret.
-    pub detail: Option<Box<str>>,
-    /// The beginning of the reply's body, as far as it arrived: at most
-    /// [`MAX_STORED_REPLY_BYTES`](decnet_core::limits::MAX_STORED_REPLY_BYTES), or at most
-    /// [`MAX_REPLY_BYTES`](decnet_core::limits::MAX_REPLY_BYTES) if a format judges it.
-    pub reply: Bytes,
-    /// Whether `reply` is the whole body.
-    pub is_reply_complete: bool,
-    /// The duration of the attempt, which exceeds the deadline only slightly, if at all.
-    pub duration: Duration,
-    /// The durations of the attempt's phases.
-    pub timings: Timings,
-    /// The number of times the request was sent again within the attempt, because a connection ended before a reply or the
-    /// receiver refused the request unprocessed.
-    pub repeats: u8,
-    /// The hash of the body, if a format has rendered it for one delivery; see [`body_hash`](crate::body_hash).
-    pub body_hash: Option<i64>,
-}
-
-impl AttemptResult {
-    /// Creates the result of an attempt that failed before a connection was used.
-    #[must_use]
-    pub fn failed(reason: Reason, detail: Box<str>) -> Self {
-        Self {
-            outcome: Outcome::Failed(reason),
-            detail: Some(detail),
-            reply: Bytes::new(),
-            is_reply_complete: false,
-            duration: Duration::ZERO,
-            timings: Timings::default(),
-            repeats: 0,
-            body_hash: None,
-        }
-    }
 }
 
 impl Sender {
@@ -196,6 +155,7 @@ impl<'a> Attempt<'a> {
 
     async fn send(&mut self, message: &Message<'_>) -> Result<(Outcome, BodyEnd), Fault> {
         let (mut pooled, head) = self.post(message).await?;
+        self.reply_prefix.headers = pooled.connection.reply_headers();
         let outcome = head.outcome(self.started_at);
         self.redirect = head.redirect();
         if !pooled.connection.is_sent() {
@@ -241,6 +201,7 @@ impl<'a> Attempt<'a> {
         let target = self.target;
         let token = self.token.as_ref().map(Token::expose);
         let at = RequestContext { signed: self.started_at, clock: &self.sender.clock, token };
+        pooled.connection.keep_head(target.keeps_reply_headers);
         let (replied, has_received) = match &mut pooled.connection {
             Connection::Http1(connection) => {
                 if pooled.was_idle && connection.is_stale() {
@@ -381,12 +342,13 @@ impl<'a> Attempt<'a> {
             }
             Err(fault) => (fault.outcome, Some(fault.detail), false),
         };
-        let reply = self.reply_prefix.into_bytes();
+        let (reply, reply_headers) = self.reply_prefix.into_parts();
         AttemptResult {
             outcome,
             detail,
             is_reply_complete: is_complete && reply.len() < self.target.max_reply_bytes,
             reply,
+            reply_headers,
             duration: start.elapsed(),
             timings: self.progress.timings,
             repeats: self.repeats.used(),

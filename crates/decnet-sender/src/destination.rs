@@ -18,7 +18,7 @@ use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::attempt::AttemptResult;
+use crate::attempt_result::AttemptResult;
 
 /// The format of a subscription and the settings that belong to it.
 #[derive(Debug)]
@@ -27,8 +27,17 @@ pub struct Destination {
     gzip: bool,
     /// The digest of the subscription, if it has one.
     digest: Option<Digest>,
-    severities: Rc<SeverityTable>,
+    context: Rc<RenderContext>,
     rendering: Rendering,
+}
+
+/// What renderings depend on besides the events and the settings of the subscription.
+#[derive(Debug, Default)]
+pub struct RenderContext {
+    /// The table of severities.
+    pub severities: SeverityTable,
+    /// The origin under which people reach the dashboard, if it is known: messages then contain links to it.
+    pub link_base: Option<Box<str>>,
 }
 
 /// The settings that determine the bytes of requests, as they are stored with deliveries that are retried.
@@ -36,6 +45,8 @@ pub struct Destination {
 struct RenderingSettings {
     settings: Settings,
     severities: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    link_base: Option<Box<str>>,
     /// A digest of the URL. Another receiver has seen no attempt.
     receiver: u64,
 }
@@ -50,7 +61,7 @@ impl Destination {
     /// Creates the destination of a subscription; `None` for a subscription without a format. A format that cannot be used is
     /// ignored: its subscription is held, so that nothing is sent.
     #[must_use]
-    pub fn new(settings: &Settings, url: &EndpointUrl, severities: &Rc<SeverityTable>) -> Option<Self> {
+    pub fn new(settings: &Settings, url: &EndpointUrl, context: &Rc<RenderContext>) -> Option<Self> {
         settings.format.as_ref()?;
         let relevant = Settings {
             format: settings.format.clone(),
@@ -61,12 +72,13 @@ impl Destination {
         };
         let stored = RenderingSettings {
             settings: relevant,
-            severities: severities.to_string(),
+            severities: context.severities.to_string(),
+            link_base: context.link_base.clone(),
             receiver: receiver(url),
         };
         let text = serde_json::to_string(&stored).expect("settings are texts, numbers and flags");
         let rendering = Rendering { id: id(&text), settings: text.into() };
-        Self::prepare(&stored.settings, Rc::clone(severities), rendering)
+        Self::prepare(&stored.settings, Rc::clone(context), rendering)
     }
 
     /// Creates the destination of earlier attempts to a receiver. `None` if the rendering is of another receiver, or cannot be used
@@ -77,12 +89,14 @@ impl Destination {
         if stored.receiver != receiver(url) {
             return None;
         }
-        Self::prepare(&stored.settings, Rc::new(stored.severities.parse().ok()?), rendering.clone())
+        let context =
+            RenderContext { severities: stored.severities.parse().ok()?, link_base: stored.link_base };
+        Self::prepare(&stored.settings, Rc::new(context), rendering.clone())
     }
 
-    fn prepare(settings: &Settings, severities: Rc<SeverityTable>, rendering: Rendering) -> Option<Self> {
-        let format = Format::of(settings, None).ok().flatten()?;
-        Some(Self { format, gzip: settings.gzip, digest: settings.digest, severities, rendering })
+    fn prepare(settings: &Settings, context: Rc<RenderContext>, rendering: Rendering) -> Option<Self> {
+        let format = Format::of(settings, context.link_base.as_deref()).ok().flatten()?;
+        Some(Self { format, gzip: settings.gzip, digest: settings.digest, context, rendering })
     }
 
     /// Returns the settings that retries must use.
@@ -104,7 +118,7 @@ impl Destination {
     /// Returns whether an event does not wait for the end of a digest's window.
     #[must_use]
     pub fn is_urgent(&self, event: &Event) -> bool {
-        self.digest.is_some() && self.severities.of(&event.topic) == Severity::Critical
+        self.digest.is_some() && self.context.severities.of(&event.topic) == Severity::Critical
     }
 
     /// Renders the events of a request, at least one, as one event, which is signed and sent like any other.
@@ -113,8 +127,9 @@ impl Destination {
     /// The template fails, or the body is too large.
     pub fn render<'e>(&self, events: impl Iterator<Item = &'e Event> + Clone) -> Result<Event, RenderError> {
         let parsed = events.clone().map(ParsedEvent::new).collect::<Result<Vec<_>, _>>()?;
-        let finding =
-            |(event, parsed): (&'e Event, _)| Finding::of(event, parsed, self.severities.of(&event.topic));
+        let finding = |(event, parsed): (&'e Event, _)| {
+            Finding::of(event, parsed, self.context.severities.of(&event.topic))
+        };
         let findings: Vec<Finding<'_>> = events.clone().zip(&parsed).map(finding).collect();
         let body = self.format.render(&findings, self.digest.map_or(usize::MAX, Digest::max))?;
         let body = if self.gzip { compress(&body) } else { body };
@@ -176,4 +191,31 @@ pub fn judge(destination: Option<&Destination>, result: &mut AttemptResult, even
         result.reply = Bytes::copy_from_slice(&result.reply[..MAX_STORED_REPLY_BYTES]);
     }
     judgement
+}
+
+#[cfg(test)]
+mod tests {
+    use decnet_core::time::UnixMicros;
+
+    use super::*;
+
+    #[test]
+    fn restored_rendering_keeps_its_links() {
+        let url = EndpointUrl::new("https://chat.example/").unwrap();
+        let settings: Settings = serde_json::from_str(r#"{"format":"slack"}"#).unwrap();
+        let event = Event::new("e1", "a.b", "t", UnixMicros(0), "{}").unwrap();
+        let with = |base: Option<&str>| {
+            let link_base = base.map(Into::into);
+            let context = Rc::new(RenderContext { link_base, ..RenderContext::default() });
+            Destination::new(&settings, &url, &context).unwrap()
+        };
+        let body = |destination: &Destination| destination.render([&event].into_iter()).unwrap().body;
+        let (linked, plain) = (with(Some("https://hooks.example")), with(None));
+        assert_ne!((linked.rendering().id, body(&linked)), (plain.rendering().id, body(&plain)));
+        for destination in [linked, plain] {
+            let restored = Destination::restore(destination.rendering(), &url).unwrap();
+            assert_eq!(body(&restored), body(&destination));
+            assert_eq!(restored.rendering(), destination.rendering());
+        }
+    }
 }

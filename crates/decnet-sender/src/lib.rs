@@ -9,7 +9,7 @@
 //!   resolve ► egress guard ► dial ► TLS
 //! ```
 //!
-//! - `attempt`: the pipeline and its deadline, behind [`Sender`]; `options`: its settings;
+//! - `attempt`: the pipeline and its deadline, behind [`Sender`]; `attempt_result`; `options`: its settings;
 //! - `request`: the parts of a request that the subscription determines, prepared once, and the parts written per attempt;
 //!   `headers`: the headers that are the same in every request;
 //! - `preview`: a request as operators see it, without its secrets;
@@ -30,6 +30,7 @@
 
 mod acknowledgement;
 mod attempt;
+mod attempt_result;
 mod connect;
 mod destination;
 mod egress;
@@ -54,9 +55,10 @@ mod tls;
 mod tokens;
 mod verifier;
 
-pub use attempt::{AttemptResult, Sender};
+pub use attempt::Sender;
+pub use attempt_result::AttemptResult;
 pub use decnet_core::delivery::Timings;
-pub use destination::{Destination, body_hash, judge};
+pub use destination::{Destination, RenderContext, body_hash, judge};
 pub use egress::{EgressGuard, ForbiddenAddress};
 pub use identity::{CredentialsProblem, check_credentials};
 pub use options::Options;
@@ -64,4 +66,5 @@ pub use preview::Preview;
 pub use proxy::{Proxy, ProxyError};
 pub use request::{Message, Target, TargetError};
 pub use resolve::Resolver;
+pub use response::ReplyHeaders;
 pub use tls::Roots;

@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::Mutex;
 
 use crate::request::Origin;
-use crate::response::{BodyEnd, ReplyPrefix};
+use crate::response::{BodyEnd, ReplyHeaders, ReplyPrefix};
 use crate::tls::Protocols;
 use crate::{http1, http2};
 
@@ -46,6 +46,22 @@ impl Connection {
         match self {
             Self::Http1(connection) => connection.send_rest(body).await.is_ok(),
             Self::Http2(exchange) => exchange.send_rest().await.is_ok(),
+        }
+    }
+
+    /// Sets whether the headers of the next reply are kept.
+    pub(crate) fn keep_head(&mut self, is_kept: bool) {
+        match self {
+            Self::Http1(connection) => connection.keep_head(is_kept),
+            Self::Http2(exchange) => exchange.keep_head(is_kept),
+        }
+    }
+
+    /// Returns the headers of the reply; empty if they were not kept.
+    pub(crate) fn reply_headers(&self) -> ReplyHeaders {
+        match self {
+            Self::Http1(connection) => connection.reply_headers(),
+            Self::Http2(exchange) => exchange.reply_headers(),
         }
     }
 

@@ -68,6 +68,8 @@ pub struct Target {
     pub(crate) token_client: Option<Box<TokenClient>>,
     /// The key of the asymmetric signature, if there is one.
     private_key: Option<Arc<Ed25519KeyPair>>,
+    /// Whether attempts return the headers of replies.
+    pub(crate) keeps_reply_headers: bool,
     /// The requests that ask whether events are acknowledged, if the destination acknowledges events after its reply.
     pub(crate) polls: Option<Box<Target>>,
 }
@@ -167,6 +169,12 @@ impl Target {
         Ok(Self { polls, ..target })
     }
 
+    /// Lets attempts return the headers of replies, which the worker does not need, and as much of the bodies as judges read.
+    #[must_use]
+    pub fn keeping_replies(self) -> Self {
+        Self { keeps_reply_headers: true, max_reply_bytes: MAX_REPLY_BYTES, ..self }
+    }
+
     /// Prepares the requests that ask whether events are acknowledged, if the destination acknowledges events after its reply. They have
     /// the headers and the credentials of the requests with events, whose path and query is `path`.
     fn polls(
@@ -223,6 +231,7 @@ impl Target {
             method,
             token_client: None,
             private_key: None,
+            keeps_reply_headers: false,
             polls: None,
         })
     }

@@ -73,8 +73,13 @@ fn redirect_target(location: &str) -> String {
     }
 }
 
+/// The names and values of the headers of a reply, in the order of arrival.
+pub type ReplyHeaders = Vec<(String, String)>;
+
 /// The beginning of a body, copied so that a few kept bytes do not retain a connection's whole buffer.
 pub(crate) struct ReplyPrefix {
+    /// The headers before the body, if they are kept.
+    pub(crate) headers: ReplyHeaders,
     bytes: BytesMut,
     max_bytes: usize,
 }
@@ -82,7 +87,7 @@ pub(crate) struct ReplyPrefix {
 impl ReplyPrefix {
     /// Creates an empty prefix of at most `max_bytes` bytes.
     pub(crate) fn new(max_bytes: usize) -> Self {
-        Self { bytes: BytesMut::new(), max_bytes }
+        Self { headers: ReplyHeaders::new(), bytes: BytesMut::new(), max_bytes }
     }
 
     pub(crate) fn add(&mut self, data: &[u8]) {
@@ -90,8 +95,8 @@ impl ReplyPrefix {
         self.bytes.extend_from_slice(&data[..data.len().min(left)]);
     }
 
-    pub(crate) fn into_bytes(self) -> Bytes {
-        self.bytes.freeze()
+    pub(crate) fn into_parts(self) -> (Bytes, ReplyHeaders) {
+        (self.bytes.freeze(), self.headers)
     }
 }
 

@@ -11,9 +11,10 @@
 //! - [`advice`]: what a failure means and what to do;
 //! - [`receiver`], [`delivery`], [`steps`], [`filter`], [`failure`], [`explanation`], [`job`], [`topics`], [`names`], [`access`], [`audit`]:
 //!   the values of the pages;
+//! - [`form`], [`previewed`], [`exchange`]: the form of a subscription, its preview, and the result of a test;
 //! - [`traffic`], [`chart`]: rates, latency and backlog over time;
 //! - [`columns`]: the columns of a list that can be sorted;
-//! - [`page`]: one template per page;
+//! - [`page`], [`forms`]: one template per page;
 //! - [`assets`]: the stylesheet and the scripts, with a content hash in their names.
 
 pub mod access;
@@ -24,15 +25,19 @@ pub mod chart;
 pub mod columns;
 mod curl;
 pub mod delivery;
+pub mod exchange;
 pub mod explanation;
 pub mod failure;
 pub mod filter;
+pub mod form;
+pub mod forms;
 mod frame;
 pub mod job;
 mod json;
 pub mod names;
 mod overview;
 pub mod page;
+pub mod previewed;
 pub mod receiver;
 pub mod steps;
 mod text;

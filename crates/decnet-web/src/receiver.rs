@@ -109,6 +109,8 @@ pub struct Details {
     pub deferred_until: Option<Time>,
     /// The time at which failures disabled the subscription.
     pub tripped_at: Option<Time>,
+    /// About when the receiver is probed next, if the subscription is tripped.
+    pub next_probe: Option<Time>,
     /// The times until which replaced secrets also sign.
     pub old_secrets_until: Vec<Time>,
     /// The time of creation.

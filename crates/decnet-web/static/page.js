@@ -59,13 +59,17 @@
     setTimeout(() => { button.textContent = label; }, 1500);
   });
 
-  // A row unfolds in place; its content is loaded once.
+  // A row unfolds in place; its content is loaded once. The button has no attributes of htmx, which need the nonce of the first page:
+  // parts that are refreshed do not have it.
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button.unfold");
     if (!button) return;
     const row = document.getElementById(button.getAttribute("aria-controls"));
     row.hidden = !row.hidden;
     button.setAttribute("aria-expanded", String(!row.hidden));
+    const path = button.dataset.load;
+    delete button.dataset.load;
+    if (path) htmx.ajax("GET", path, { target: row.cells[0], select: ".attempts" });
     if (!toggled.delete(row)) toggled.add(row);
     apply();
   });

@@ -11,7 +11,7 @@ pub(crate) struct Kind {
 
 impl Kind {
     /// All kinds, for the documentation page.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::new(StatusCode::BAD_REQUEST, "malformed", "Malformed request"),
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Missing or invalid credentials"),
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Permission denied"),
@@ -20,6 +20,7 @@ impl Kind {
         // The request did not arrive in time.
         Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", "Request timeout"),
         Self::new(StatusCode::CONFLICT, "conflict", "Conflict with existing data"),
+        Self::new(StatusCode::PRECONDITION_FAILED, "outdated", "Changed in the meantime"),
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Request body too large"),
         // The body is not JSON by its headers, or is compressed.
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type"),

@@ -25,7 +25,7 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
 
 pub(crate) use self::explain::Searches;
-pub(crate) use self::subscriptions::{found, state_name};
+pub(crate) use self::subscriptions::{found, state_name, version};
 pub(crate) use self::system::HEALTH;
 pub(crate) use self::system::Readiness;
 pub(crate) use self::topics::Topics;
@@ -67,12 +67,13 @@ impl Routes {
 
 /// Checks the topic of one event. The error names the field.
 fn check_topic(topic: &str) -> Result<(), String> {
-    match Pattern::new(topic) {
-        Ok(pattern) if pattern.has_wildcard() => {
-            Err("topic: must not contain the wildcards `*` and `>`".into())
-        }
-        checked => checked.map(drop).map_err(|error| format!("topic: {error}")),
+    if topic.contains(['*', '>']) {
+        return Err(
+            "topic: the characters `*` and `>` are not valid in a topic; patterns use them as wildcards"
+                .into(),
+        );
     }
+    Pattern::new(topic).map(drop).map_err(|error| format!("topic: {error}"))
 }
 
 /// Writes the required scope of routes into the document.

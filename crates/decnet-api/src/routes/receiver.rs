@@ -1,27 +1,23 @@
 //! Operations on receivers that only the dispatcher can perform: checking a URL and credentials, and sending a test event.
 
-use std::sync::Arc;
-
-use axum::Json;
 use decnet_core::redact::EndpointUrl;
 use decnet_core::settings::Credentials;
 use decnet_store::catalog::{Row, StoredSubscription};
 
-use crate::auth::Principal;
-use crate::outbound::Tested;
+use crate::outbound::{TestEvent, TestReport, Tested};
 use crate::problem::Problem;
 use crate::state::Shared;
 
 /// Sends one test event, unless the row is invalid.
 pub(super) async fn test(
     state: &Shared,
-    requester: &Principal,
     (row, stored): (Row, Option<StoredSubscription>),
-) -> Json<Tested> {
-    Json(match stored {
-        Some(stored) => state.outbound.test(Box::new(stored), Arc::clone(&requester.name)).await,
-        None => Tested { delivered: false, status_code: None, error: row.problem },
-    })
+    event: TestEvent,
+) -> TestReport {
+    match stored {
+        Some(stored) => state.outbound.test(Box::new(stored), event).await,
+        None => Tested::failed(row.problem).into(),
+    }
 }
 
 /// Checks whether credentials can be used.

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Extension, Request};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, IF_MATCH};
 use axum::http::{Method, Uri};
 use decnet_core::limits::MAX_DASHBOARD_READ_BYTES;
 use serde::de::DeserializeOwned;
@@ -27,7 +27,7 @@ impl ApiRoutes {
     /// # Errors
     /// The API rejects the request.
     pub(super) async fn get<T: DeserializeOwned>(&self, visitor: &Visitor, path: &str) -> Result<T, Problem> {
-        parse(&self.call(visitor, Method::GET, path, None).await?)
+        parse(&self.read(visitor, path).await?)
     }
 
     /// Reads with the credential of a session, and returns the body.
@@ -35,7 +35,7 @@ impl ApiRoutes {
     /// # Errors
     /// The API rejects the request.
     pub(super) async fn read(&self, visitor: &Visitor, path: &str) -> Result<Bytes, Problem> {
-        self.call(visitor, Method::GET, path, None).await
+        self.call(visitor, request(Method::GET, path, None)?).await
     }
 
     /// Changes something with the credential of a session. An empty response is null.
@@ -49,27 +49,30 @@ impl ApiRoutes {
         path: &str,
         body: Option<Value>,
     ) -> Result<T, Problem> {
-        let body = self.call(visitor, method, path, body).await?;
+        let body = self.call(visitor, request(method, path, body)?).await?;
         parse(if body.is_empty() { b"null" } else { &body })
     }
 
-    async fn call(
+    /// Changes something by a merge patch, unless it was changed since this version.
+    ///
+    /// # Errors
+    /// The API rejects the request.
+    pub(super) async fn change_if<T: DeserializeOwned>(
         &self,
         visitor: &Visitor,
-        method: Method,
         path: &str,
-        body: Option<Value>,
-    ) -> Result<Bytes, Problem> {
-        let mut request = Request::new(Body::empty());
-        *request.method_mut() = method;
-        let uri = format!("/api/v1{path}").parse::<Uri>();
-        *request.uri_mut() = uri.map_err(|_| Problem::not_found("the address is invalid"))?;
+        patch: Value,
+        version: &str,
+    ) -> Result<T, Problem> {
+        let mut request = request(Method::PATCH, path, Some(patch))?;
+        let version = HeaderValue::try_from(version);
+        request.headers_mut().extend(version.ok().map(|version| (IF_MATCH, version)));
+        parse(&self.call(visitor, request).await?)
+    }
+
+    async fn call(&self, visitor: &Visitor, mut request: Request) -> Result<Bytes, Problem> {
         let bearer = HeaderValue::try_from(format!("Bearer {}", visitor.session.bearer.expose()));
         request.headers_mut().extend(bearer.ok().map(|bearer| (AUTHORIZATION, bearer)));
-        if let Some(body) = body {
-            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            *request.body_mut() = Body::from(body.to_string());
-        }
         request.extensions_mut().insert(visitor.peer);
         request.extensions_mut().insert(visitor.requester.clone());
         let Ok(response) = self.0.clone().call(request).await;
@@ -79,6 +82,18 @@ impl ApiRoutes {
         let body = to_bytes(response.into_body(), MAX_DASHBOARD_READ_BYTES).await;
         body.map_err(|error| Problem::internal("a response of the API is too large for its page", &error))
     }
+}
+
+fn request(method: Method, path: &str, body: Option<Value>) -> Result<Request, Problem> {
+    let mut request = Request::new(Body::empty());
+    *request.method_mut() = method;
+    let uri = format!("/api/v1{path}").parse::<Uri>();
+    *request.uri_mut() = uri.map_err(|_| Problem::not_found("the address is invalid"))?;
+    if let Some(body) = body {
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *request.body_mut() = Body::from(body.to_string());
+    }
+    Ok(request)
 }
 
 /// Parses a response of the API.

@@ -11,8 +11,8 @@
 //! - [`visitor`]: the session of a request and its form token;
 //! - [`reply`]: pages as responses, errors as pages;
 //! - [`live`]: open pages are refreshed over streams;
-//! - `login`, `overview`, `subscriptions` with `subscription_order`, `subscription`, `deliveries`, `events`, `failures`, `explain`,
-//!   `access`, `audit`: one file per screen.
+//! - `login`, `overview`, `subscriptions` with `subscription_order`, `subscription`, `form`, `test`, `deliveries`, `events`, `failures`,
+//!   `explain`, `access`, `audit`: one file per screen.
 
 mod access;
 mod api;
@@ -21,6 +21,7 @@ mod deliveries;
 mod events;
 mod explain;
 mod failures;
+mod form;
 mod guard;
 mod live;
 mod login;
@@ -31,6 +32,7 @@ mod snapshot;
 mod subscription;
 mod subscription_order;
 mod subscriptions;
+mod test;
 mod visitor;
 
 use std::sync::Arc;
@@ -85,10 +87,13 @@ fn pages() -> Router<SharedDashboard> {
         .route("/logout", post(login::log_out))
         .route("/subscriptions", get(subscriptions::page))
         .route("/subscriptions/names", get(subscriptions::suggest))
+        .route("/subscriptions/new", get(form::new).post(form::create))
+        .route("/subscriptions/preview", post(form::preview))
         .route("/subscriptions/{uuid}", get(subscription::page))
+        .route("/subscriptions/{uuid}/edit", get(form::edit).post(form::change))
         .route("/subscriptions/{uuid}/delete", get(subscription::confirm).post(subscription::delete))
         .route("/subscriptions/{uuid}/rotate-secret", post(subscription::rotate_secret))
-        .route("/subscriptions/{uuid}/test", post(subscription::test))
+        .route("/subscriptions/{uuid}/test", get(test::page).post(test::send))
         .route("/subscriptions/{uuid}/{action}", post(subscription::change))
         .route("/deliveries", get(deliveries::list))
         .route("/deliveries/{id}", get(deliveries::page))

@@ -2,6 +2,7 @@
 
 use axum::extract::{Path, State};
 use axum::http::Method;
+use decnet_core::health::estimated_probe;
 use decnet_core::settings::RedactedSettings;
 use decnet_store::catalog::Row;
 use decnet_web::delivery::Deliveries;
@@ -75,33 +76,6 @@ pub(super) async fn change(
     Ok(visitor.done(&page, format!("{text}{}", warnings(&changed))))
 }
 
-/// The API's result of a test event.
-#[derive(Deserialize)]
-struct Tested {
-    delivered: bool,
-    status_code: Option<u16>,
-    error: Option<String>,
-}
-
-/// Sends a test event.
-pub(super) async fn test(
-    State(dashboard): State<SharedDashboard>,
-    Path(uuid): Path<String>,
-    Change { visitor, .. }: Change<NoFields>,
-) -> PageReply {
-    let page = format!("/subscriptions/{}", encode(&uuid));
-    let path = format!("{page}/test");
-    let tested: Tested = dashboard.api.change(&visitor, Method::POST, &path, None).await?;
-    let status =
-        tested.status_code.map_or_else(|| "no reply".to_owned(), |status| format!("status {status}"));
-    Ok(if tested.delivered {
-        visitor.done(&page, format!("The receiver accepted the test event ({status})."))
-    } else {
-        let error = tested.error.unwrap_or_default();
-        visitor.failed(&page, format!("The test event was not accepted ({status}). {}", capitalized(&error)))
-    })
-}
-
 /// The API's result of a rotation.
 #[derive(Deserialize)]
 struct Rotated {
@@ -136,6 +110,8 @@ async fn read(dashboard: &SharedDashboard, uuid: String) -> Result<(Row, Receive
 }
 
 fn details(row: Row, receiver: Receiver) -> Result<Details, Problem> {
+    let tripped_at = row.auto_disabled_at.filter(|_| receiver.state == "tripped");
+    let next_probe = tripped_at.map(|at| estimated_probe(at, row.last_failure_at.unwrap_or(at)));
     let settings = serde_json::to_value(RedactedSettings(&row.settings));
     let settings = settings.map_err(|error| Problem::internal("the settings cannot be shown", &error))?;
     Ok(Details {
@@ -145,6 +121,7 @@ fn details(row: Row, receiver: Receiver) -> Result<Details, Problem> {
         warnings: row.warnings.into_iter().map(Text::from).collect(),
         deferred_until: row.deferred_until.filter(|until| *until > now()).map(Time::from),
         tripped_at: row.auto_disabled_at.map(Time::from),
+        next_probe: next_probe.map(Time::from),
         old_secrets_until: row.old_secrets_until.into_iter().map(Time::from).collect(),
         created_at: row.created_at.map(Time::from),
         updated_at: row.updated_at.map(Time::from),
@@ -161,7 +138,7 @@ fn rows_of(settings: &Value) -> Vec<(Text, Text)> {
 }
 
 /// Returns the warnings of a change, as further sentences.
-fn warnings(changed: &Value) -> String {
+pub(super) fn warnings(changed: &Value) -> String {
     let warnings = changed["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
     warnings.map(|warning| format!(" {}", capitalized(warning))).collect()
 }

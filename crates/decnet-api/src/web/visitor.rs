@@ -66,6 +66,15 @@ impl Visitor {
         Redirect::to(next).into_response()
     }
 
+    /// Checks that the visitor may change something, for a page that is only a form.
+    ///
+    /// # Errors
+    /// The session may only read (403).
+    pub(super) fn check_may_change(&self) -> Result<(), Problem> {
+        let detail = "this session may only read; log in with a token of the scope admin";
+        if self.frame.can_change { Ok(()) } else { Err(Problem::new(StatusCode::FORBIDDEN, detail)) }
+    }
+
     /// Returns the frame of the page.
     pub(super) fn into_frame(self) -> Frame {
         self.frame

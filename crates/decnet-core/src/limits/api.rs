@@ -74,6 +74,16 @@ pub const API_JOB_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 pub const MAX_API_TESTS: usize = 8;
 /// Maximum duration of a test delivery, including its wait for a slot, regardless of the timeout of its subscription.
 pub const API_TEST_TIMEOUT: Duration = Duration::from_secs(25);
+/// Maximum number of stored events for which a preview shows the request.
+pub const MAX_PREVIEW_EVENTS: u32 = 20;
+/// Maximum size of the events of a preview together, in bytes; older events are left out.
+pub const MAX_PREVIEW_BYTES: usize = 4 * 1024 * 1024;
+/// Maximum size of one body in a preview, and of one body in the result of a test, in bytes. The rest is counted.
+pub const MAX_SHOWN_BODY_BYTES: usize = 64 * 1024;
+/// Time after which a preview evaluates no further event.
+pub const PREVIEW_TIMEOUT: Duration = Duration::from_secs(2);
+/// Maximum number of concurrent previews; others wait.
+pub const MAX_API_PREVIEWS: usize = 2;
 /// Maximum number of subscriptions per minute that one address creates through DECNET's routes, as in DECNET.
 pub const MAX_API_CREATIONS_PER_MINUTE: u32 = 20;
 
@@ -87,7 +97,8 @@ pub const DASHBOARD_SESSION_TTL: Duration = Duration::from_secs(12 * 60 * 60);
 /// Time without a request after which a session of the dashboard ends. An open page sends requests by itself.
 pub const DASHBOARD_SESSION_IDLE: Duration = Duration::from_secs(60 * 60);
 /// Maximum size of a form of the dashboard, in bytes.
-pub const MAX_DASHBOARD_FORM_BYTES: usize = 64 * 1024;
+/// The largest form has two certificates and a template.
+pub const MAX_DASHBOARD_FORM_BYTES: usize = 256 * 1024;
 /// Maximum size of the API's response that a page of the dashboard shows, in bytes: a delivery with all of its attempts.
 pub const MAX_DASHBOARD_READ_BYTES: usize = 16 * 1024 * 1024;
 /// Number of rows on a page of the dashboard.
@@ -120,6 +131,7 @@ const _: () = assert!(MAX_API_PROVEN_CONNECTIONS < MAX_API_CONNECTIONS);
 // The last request in the queue gets its response even if each search before it takes its maximum time.
 const _: () =
     assert!(MAX_API_EXPLANATIONS as u64 * API_EXPLAIN_TIMEOUT.as_secs() < API_REQUEST_TIMEOUT.as_secs());
+const _: () = assert!(MAX_DASHBOARD_READ_BYTES >= 4 * MAX_PREVIEW_EVENTS as usize * MAX_SHOWN_BODY_BYTES);
 const _: () = assert!(MAX_DASHBOARD_PRINCIPAL_SESSIONS < MAX_DASHBOARD_SESSIONS);
 const _: () =
     assert!(MAX_DASHBOARD_SESSION_STREAMS < 6 && MAX_DASHBOARD_SESSION_STREAMS < MAX_DASHBOARD_STREAMS);

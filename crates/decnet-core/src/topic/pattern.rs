@@ -28,7 +28,7 @@ pub enum PatternError {
     #[error("empty token: remove the surplus dot")]
     EmptyToken,
     /// `*` or `>` is only a part of a token.
-    #[error("`{0}` mixes a wildcard with text; a wildcard is a whole token")]
+    #[error("`{0}` contains `*` or `>`, which are wildcards and valid only as a whole token")]
     PartialWildcard(Box<str>),
     /// `>` is not the last token.
     #[error("`>` must be the last token")]

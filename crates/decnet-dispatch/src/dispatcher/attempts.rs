@@ -76,7 +76,7 @@ impl Dispatcher {
         }
     }
 
-    fn start_next(&mut self, key: SubscriptionKey, permit: Permit) {
+    pub(super) fn start_next(&mut self, key: SubscriptionKey, permit: Permit) {
         match self.lanes[key].next_request() {
             Some(batch) => self.start_attempt(key, batch, permit, false),
             None => self.limiter.release(permit),
@@ -257,7 +257,7 @@ impl Dispatcher {
             Verdict::Delivered => self.on_success(key),
             Verdict::Reject(Reason::BodyRefused) => self.on_refusal(key, result),
             _ if failed => self.on_failure(key, result, verdict),
-            _ => {}
+            _ => self.on_retry(key, result),
         }
         if request.is_probe {
             self.on_probe_finished(key);

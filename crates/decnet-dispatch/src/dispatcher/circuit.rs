@@ -43,6 +43,11 @@ impl Dispatcher {
         self.reopen_if_tripped(key);
     }
 
+    /// Records a failed attempt that does not count towards the circuit threshold yet.
+    pub(super) fn on_retry(&mut self, key: SubscriptionKey, result: &AttemptResult) {
+        self.lanes[key].metrics.set_last_error(self.clock.uptime(), &error_text(result));
+    }
+
     /// Records that no request could be rendered from a delivery. This says nothing about the receiver.
     pub(super) fn on_unrendered(&mut self, key: SubscriptionKey, result: &AttemptResult, is_probe: bool) {
         let lane = &mut self.lanes[key];

@@ -141,6 +141,7 @@ impl Dispatcher {
         let clock = queue.clock().clone();
         let sender = sender::Options { clock: clock.clone(), ..options.sender.clone() };
         let sender = Sender::new(sender);
+        let selection = selection::Selection::new(options.link_base.clone());
         let time = timekeeping::Timekeeping::start(&clock, queue.recorded_times().await?);
         let mut dispatcher = Self {
             limiter: ConcurrencyLimiter::new(options.total_concurrency),
@@ -155,7 +156,7 @@ impl Dispatcher {
             memory: MemoryBudget::default(),
             timers: Timers::default(),
             routing: routing::Routing::default(),
-            selection: selection::Selection::default(),
+            selection,
             writes: writes::WritesInFlight::default(),
             settlement: settlements::SettlementBuffer::default(),
             submissions: submissions::Submissions::default(),

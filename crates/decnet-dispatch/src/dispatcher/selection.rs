@@ -9,6 +9,7 @@ use decnet_core::event::Event;
 use decnet_core::settings::Settings;
 use decnet_core::severity::{Severity, SeverityTable};
 use decnet_filter::{Budget, Filter, FilterError, FilterInput};
+use decnet_sender::RenderContext;
 use decnet_store::queue::SubscriptionKey;
 use rustc_hash::FxHashMap;
 
@@ -17,7 +18,8 @@ use rustc_hash::FxHashMap;
 pub(super) struct Selection {
     rules: FxHashMap<SubscriptionKey, Rule>,
     filters: FilterSet,
-    severities: Rc<SeverityTable>,
+    /// The severities, and the base of links, which renderings also need.
+    context: Rc<RenderContext>,
 }
 
 struct Rule {
@@ -59,6 +61,11 @@ struct Slot {
 }
 
 impl Selection {
+    /// Creates an empty selection. `link_base` is that of [`RenderContext`].
+    pub(super) fn new(link_base: Option<Box<str>>) -> Self {
+        Self { context: Rc::new(RenderContext { link_base, ..RenderContext::default() }), ..Self::default() }
+    }
+
     /// Returns whether no subscription has a rule.
     pub(super) fn is_empty(&self) -> bool {
         self.rules.is_empty()
@@ -80,12 +87,12 @@ impl Selection {
 
     /// Replaces the table of severities.
     pub(super) fn set_severities(&mut self, severities: SeverityTable) {
-        self.severities = Rc::new(severities);
+        self.context = Rc::new(RenderContext { severities, link_base: self.context.link_base.clone() });
     }
 
-    /// Returns the table of severities.
-    pub(super) fn severities(&self) -> &Rc<SeverityTable> {
-        &self.severities
+    /// Returns what renderings depend on besides the settings of a subscription.
+    pub(super) fn render_context(&self) -> &Rc<RenderContext> {
+        &self.context
     }
 
     /// Decides for each subscription what becomes of an event.
@@ -94,7 +101,7 @@ impl Selection {
         event: &Event,
         keys: impl Iterator<Item = SubscriptionKey> + 'k,
     ) -> Vec<(SubscriptionKey, Selected)> {
-        let severity = self.severities.of(&event.topic);
+        let severity = self.context.severities.of(&event.topic);
         let input = FilterInput::new(event, severity);
         let mut budget = Budget::default();
         self.filters.event += 1;

@@ -4,6 +4,7 @@ use decnet_core::limits::FINAL_COMMIT_GRACE;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Dispatcher, Done, Error, Inputs};
+use crate::lane::Lane;
 
 impl Dispatcher {
     /// Admits the events that the intake has read, waits for requests in flight, commits, and closes the queue.
@@ -15,6 +16,10 @@ impl Dispatcher {
         let deadline = Instant::now() + self.options.shutdown_grace;
         tracing::info!(in_flight = self.limiter.in_use(), "stopping");
         self.admit_rest(inputs, &mut done, deadline).await?;
+        if self.options.sends_digests_at_stop {
+            self.wait_until(&mut done, deadline, |this| this.writes.jobs == 0).await?;
+            self.send_digests();
+        }
         self.wait_until(&mut done, deadline, |this| this.limiter.in_use() == 0).await?;
         let is_written = |this: &Self| this.writes.jobs == 0 && !this.health.is_writing;
         let deadline = Instant::now() + FINAL_COMMIT_GRACE;
@@ -51,6 +56,22 @@ impl Dispatcher {
             self.process(done, None)?;
         }
         Ok(())
+    }
+
+    /// Sends the digests whose windows are open, as far as their receivers accept requests now.
+    fn send_digests(&mut self) {
+        let has_digest = |lane: &&Lane| lane.stored.settings.digest.is_some();
+        let keys: Vec<_> = self.lanes.values().filter(has_digest).map(|lane| lane.key).collect();
+        for key in keys {
+            self.lanes[key].end_window();
+            while self.lanes[key].may_start(self.options.concurrency)
+                && self.lanes[key].held_back_until().is_none()
+                && let Some(permit) = self.limiter.try_acquire(false, 0)
+            {
+                self.start_next(key, permit);
+                self.lanes[key].end_window();
+            }
+        }
     }
 
     async fn wait_until(

@@ -24,6 +24,11 @@ impl Lane {
         (!is_due).then(|| first.ready_at.after(batch.linger()))
     }
 
+    /// Ends the window of the digest whose deliveries are in memory.
+    pub(crate) fn end_window(&mut self) {
+        self.is_urgent = true;
+    }
+
     /// Returns the number of deliveries in memory at or below which the lane claims more: half of its capacity, or one less
     /// than a full batch, since an incomplete batch would wait although more events are queued.
     pub(crate) fn low_watermark(&self, capacity: usize) -> usize {

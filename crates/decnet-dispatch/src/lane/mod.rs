@@ -10,7 +10,6 @@ use decnet_core::congestion_window::CongestionWindow;
 use decnet_core::health::Health;
 use decnet_core::limits::{INITIAL_CONCURRENCY, LANE_BYTES, MAX_LANE_IN_FLIGHT, MAX_LANE_IN_FLIGHT_BYTES};
 use decnet_core::settings::{Concurrency, Pacer};
-use decnet_core::severity::SeverityTable;
 use decnet_core::time::{BootMicros, UnixMicros};
 use decnet_store::catalog::{RowVersion, StoredSubscription};
 use decnet_store::queue::{Claim, DeliveryId, SubscriptionKey};
@@ -27,7 +26,7 @@ use crate::notice_throttle::NoticeThrottle;
 use crate::pending_health::PendingHealthUpdate;
 use crate::request_batch::{DeliverySource, ReadyDelivery, RequestBatch};
 use decnet_runtime::clock::Clock;
-use decnet_sender::{Destination, Target};
+use decnet_sender::{Destination, RenderContext, Target};
 
 /// The state of one subscription in the dispatcher.
 #[derive(Debug)]
@@ -43,7 +42,7 @@ pub(crate) struct Lane {
     target: Option<Rc<Target>>,
     /// The format of requests, if the subscription has one.
     pub(crate) destination: Option<Rc<Destination>>,
-    /// Whether a delivery in memory does not wait for the end of a digest's window.
+    /// Whether a digest is sent before the end of its window, as a delivery in memory requires.
     is_urgent: bool,
     pub(crate) state: LaneState,
     pub(crate) health: Health,
@@ -85,13 +84,13 @@ impl Lane {
         state: LaneState,
         metrics: MetricsHandle,
         clock: Clock,
-        severities: &Rc<SeverityTable>,
+        context: &Rc<RenderContext>,
     ) -> Self {
         Self {
             key,
             version: 0,
             target: None,
-            destination: destination_of(&stored, severities),
+            destination: destination_of(&stored, context),
             is_urgent: false,
             state,
             row: Arc::clone(&stored.version),
@@ -121,8 +120,8 @@ impl Lane {
     }
 
     /// Prepares the format of requests, after the settings or the severities have changed.
-    pub(crate) fn prepare_destination(&mut self, severities: &Rc<SeverityTable>) {
-        self.destination = destination_of(&self.stored, severities);
+    pub(crate) fn prepare_destination(&mut self, context: &Rc<RenderContext>) {
+        self.destination = destination_of(&self.stored, context);
         self.target = None;
     }
 
@@ -131,7 +130,7 @@ impl Lane {
     }
 
     /// Replaces the row.
-    pub(crate) fn replace_row(&mut self, stored: StoredSubscription, severities: &Rc<SeverityTable>) {
+    pub(crate) fn replace_row(&mut self, stored: StoredSubscription, context: &Rc<RenderContext>) {
         let (old, new) = (&self.stored.settings, &stored.settings);
         if (old.rate, old.batch, old.digest) != (new.rate, new.batch, new.digest) {
             // The pace of the old rate and the linger of the old batch do not apply to the new rate and batch.
@@ -146,7 +145,7 @@ impl Lane {
             || self.stored.subscription.url != stored.subscription.url;
         self.stored = stored;
         if has_changed {
-            self.prepare_destination(severities);
+            self.prepare_destination(context);
         }
         self.metrics.show_state(self.state, &self.stored);
     }
@@ -392,6 +391,6 @@ impl Lane {
     }
 }
 
-fn destination_of(stored: &StoredSubscription, severities: &Rc<SeverityTable>) -> Option<Rc<Destination>> {
-    Destination::new(&stored.settings, &stored.subscription.url, severities).map(Rc::new)
+fn destination_of(stored: &StoredSubscription, context: &Rc<RenderContext>) -> Option<Rc<Destination>> {
+    Destination::new(&stored.settings, &stored.subscription.url, context).map(Rc::new)
 }

@@ -42,6 +42,20 @@ fn slack_gets_a_message_and_only_ok_counts() {
 }
 
 #[test]
+fn messages_link_to_the_dashboard_if_its_origin_is_known() {
+    let receiver = Receiver::start(reply(200).body("ok"));
+    let mut rig = Rig::with_subscriptions(&[("soc", &receiver.url("/hook"), "a.>")]);
+    rig.options.link_base = Some("https://hooks.example".into());
+    rig.set("soc", r#"{"format": "slack"}"#);
+    rig.start();
+    rig.publish_numbered("a.b", 1);
+    arrive(&receiver, 1);
+    let request = &receiver.requests()[0];
+    let link = format!("<https://hooks.example/deliveries?event_id={}|", request.header("webhook-id"));
+    assert!(body(request).to_string().contains(&link), "{}", body(request));
+}
+
+#[test]
 fn removed_webhook_is_gone() {
     let receiver = Receiver::start(reply(404).body("no_service"));
     let mut rig = running(&receiver, r#"{"format": "slack"}"#);

@@ -63,6 +63,20 @@ fn event_that_cannot_be_rendered_does_not_keep_the_others() {
     assert_eq!(dead.state, State::Dead { reason: Reason::Template });
 }
 
+#[test]
+fn open_digest_is_sent_at_a_stop_if_the_options_ask_for_it() {
+    for (sends_digests_at_stop, requests, delivered) in [(false, 0, 0), (true, 1, 3)] {
+        let receiver = Receiver::start(reply(200).body("ok"));
+        let mut rig = rig(&receiver, r#"{"format": "slack", "digest": {"window": "1m"}}"#);
+        rig.options.sends_digests_at_stop = sends_digests_at_stop;
+        rig.start();
+        rig.publish_numbered("a.b", 3);
+        eventually("all are admitted", || rig.counts("soc").pending == 3);
+        rig.stop_worker();
+        assert_eq!((receiver.count(), rig.counts("soc").delivered), (requests, delivered));
+    }
+}
+
 /// Retries have the form of the first attempt, whatever the settings are now.
 #[test]
 fn retries_of_plain_events_are_not_combined_into_a_digest() {

@@ -20,6 +20,17 @@ fn metrics(rig: &Rig, name: &str) -> Arc<SubscriptionMetrics> {
 }
 
 #[test]
+fn error_of_the_first_attempt_is_recorded_at_once() {
+    let receiver = Receiver::start(reply(500));
+    let mut rig = Rig::running_with(&[("siem", &receiver.url("/"), "a.>")], |options| {
+        options.schedule = "1h,1h,1h,1h".parse().unwrap();
+    });
+    rig.publish_numbered("a.b", 1);
+    eventually("the error is recorded", || metrics(&rig, "siem").labels().last_error.is_some());
+    assert_eq!(rig.row("siem").consecutive_failures, 0);
+}
+
+#[test]
 fn subscriptions_are_counted_separately() {
     let (good, bad) = (Receiver::start(reply(200)), Receiver::start(reply(500)));
     let mut rig = Rig::running(&[("good", &good.url("/"), "a.>"), ("bad", &bad.url("/"), "a.>")]);

@@ -31,7 +31,7 @@ pub(super) struct Link(pub(super) String);
 impl Link {
     /// Returns whether the link has no character with a meaning in any markup.
     fn is_plain(&self) -> bool {
-        self.0.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/%[]".contains(&byte))
+        self.0.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/?=%[]".contains(&byte))
     }
 }
 

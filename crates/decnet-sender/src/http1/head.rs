@@ -9,7 +9,7 @@ use std::time::Duration;
 use httparse::{ParserConfig, Response};
 
 use super::body::{Chunk, Framing};
-use crate::response::{RateLimit, ReplyHead};
+use crate::response::{RateLimit, ReplyHead, ReplyHeaders};
 
 /// The length of `HTTP/1.1 200`.
 const STATUS_END: usize = 12;
@@ -261,6 +261,19 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
+/// Returns the header lines of a head as names and values. A line without a colon is a name without a value.
+pub(super) fn headers(head: &[u8]) -> ReplyHeaders {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes.trim_ascii()).into_owned();
+    let start = memchr::memchr(b'\n', head.trim_ascii_start()).map_or(head.len(), |end| end + 1);
+    let lines = Lines(head.trim_ascii_start().get(start..).unwrap_or_default());
+    lines
+        .map(|line| {
+            let colon = memchr::memchr(b':', line).unwrap_or(line.len());
+            (text(&line[..colon]), text(line.get(colon + 1..).unwrap_or_default()))
+        })
+        .collect()
+}
+
 /// Returns whether a header name is a token (RFC 9110 section 5.6.2).
 fn is_name(name: &[u8]) -> bool {
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
@@ -449,6 +462,15 @@ mod tests {
             let head = format!("x{line}\r\n").replacen("xHTTP", "HTTP", 1);
             assert!(HeadParser::default().parse(&mut head.clone().into()).is_err(), "{head:?}");
         }
+    }
+
+    #[test]
+    fn kept_head_gives_all_header_lines() {
+        let head = b"\r\nHTTP/1.1 200 OK\r\nServer: a: b\r\nset-cookie: x\r\n y\r\nodd\r\n\r\n";
+        let expected =
+            [("Server", "a: b"), ("set-cookie", "x\r\n y"), ("odd", "")].map(|(a, b)| (a.into(), b.into()));
+        assert_eq!(headers(head), expected);
+        assert_eq!(headers(b""), []);
     }
 
     #[test]

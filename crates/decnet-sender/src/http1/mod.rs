@@ -23,7 +23,7 @@ pub(crate) use self::head::MalformedHead;
 use self::head::{Head, HeadParser};
 use crate::meter::Meter;
 use crate::no_reply::ExchangeError;
-use crate::response::{BodyEnd, ReplyHead, ReplyPrefix};
+use crate::response::{BodyEnd, ReplyHead, ReplyHeaders, ReplyPrefix};
 use crate::sockets::Socket;
 
 /// The maximum size of a body that is copied behind its head and sent in one write, in bytes.
@@ -61,6 +61,8 @@ pub(crate) struct Connection {
     keep_alive_timeout: Option<Duration>,
     /// The framing of the body of the current reply.
     framing: Framing,
+    /// The head of the current reply, if heads are kept.
+    kept_head: Option<Vec<u8>>,
 }
 
 /// The outcome of writing a request.
@@ -90,7 +92,18 @@ impl Connection {
             keeps_alive: true,
             keep_alive_timeout: None,
             framing: Framing::Close,
+            kept_head: None,
         }
+    }
+
+    /// Sets whether the head of the next reply is kept.
+    pub(crate) fn keep_head(&mut self, is_kept: bool) {
+        self.kept_head = is_kept.then(Vec::new);
+    }
+
+    /// Returns the headers of the reply; empty if its head was not kept.
+    pub(crate) fn reply_headers(&self) -> ReplyHeaders {
+        head::headers(self.kept_head.as_deref().unwrap_or_default())
     }
 
     /// Returns whether the receiver has closed the connection or sent anything since its last reply, as far as the reactor
@@ -282,6 +295,9 @@ impl Connection {
     fn parse_head(&mut self) -> Result<Option<Head>, ExchangeError> {
         match self.parser.parse(&mut self.input) {
             Ok(Some((head, length))) => {
+                if let Some(kept) = &mut self.kept_head {
+                    *kept = self.input[..length].to_vec();
+                }
                 self.input.drain(..length);
                 Ok(Some(head))
             }

@@ -17,13 +17,13 @@ use decnet_core::limits::{HTTP2_CONNECTION_WINDOW, MAX_REPLY_BYTES, MAX_REPLY_HE
 use h2::client::{Builder, SendRequest};
 use h2::{Reason, RecvStream};
 use http::Request;
-use http::header::{HeaderName, LOCATION, RETRY_AFTER};
+use http::header::{HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use tokio_rustls::client::TlsStream;
 
 use self::upload::{Piece, Upload, UploadStopped};
 use crate::meter::{Allowance, Meter};
 use crate::no_reply::ExchangeError;
-use crate::response::{BodyEnd, RateLimit, ReplyHead, ReplyPrefix};
+use crate::response::{BodyEnd, RateLimit, ReplyHead, ReplyHeaders, ReplyPrefix};
 use crate::sockets::Socket;
 use crate::texts;
 
@@ -43,10 +43,13 @@ pub(crate) struct Exchange {
     connection: Connection,
     /// Boxed because it would make every attempt larger.
     reply: Option<Box<Reply>>,
+    /// Whether the headers of the reply are wanted.
+    keeps_head: bool,
 }
 
 /// A reply whose body has not been read.
 struct Reply {
+    headers: HeaderMap,
     body: RecvStream,
     upload: Upload,
     allowance: Allowance,
@@ -94,7 +97,7 @@ impl Connection {
 
 impl Exchange {
     pub(crate) fn new(connection: Connection) -> Self {
-        Self { connection, reply: None }
+        Self { connection, reply: None, keeps_head: false }
     }
 
     /// Returns the connection that is used.
@@ -125,7 +128,6 @@ impl Exchange {
             response.as_mut().poll(context)
         });
         let (head, body) = reply.await.map_err(|error| classify(&error, meter))?.into_parts();
-        self.reply = Some(Box::new(Reply { body, upload, allowance }));
         let header =
             |name: HeaderName| -> Option<Box<str>> { Some(head.headers.get(name)?.to_str().ok()?.into()) };
         let rate_limit = || RateLimit {
@@ -133,11 +135,25 @@ impl Exchange {
                 .is_some_and(|left| left.trim() == "0"),
             reset_after: header(HeaderName::from_static(RateLimit::RESET_AFTER)),
         };
-        Ok(ReplyHead {
+        let reply = ReplyHead {
             status: head.status.as_u16(),
             retry_after: header(RETRY_AFTER).or_else(|| rate_limit().wait()),
             location: head.status.is_redirection().then(|| header(LOCATION)).flatten(),
-        })
+        };
+        self.reply = Some(Box::new(Reply { headers: head.headers, body, upload, allowance }));
+        Ok(reply)
+    }
+
+    /// Sets whether the headers of the next reply are kept.
+    pub(crate) fn keep_head(&mut self, is_kept: bool) {
+        self.keeps_head = is_kept;
+    }
+
+    /// Returns the headers of the reply; empty if they were not kept.
+    pub(crate) fn reply_headers(&self) -> ReplyHeaders {
+        let headers = self.reply.iter().filter(|_| self.keeps_head).flat_map(|reply| &reply.headers);
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        headers.map(|(name, value)| (name.to_string(), text(value))).collect()
     }
 
     /// Returns whether there is a reply and the whole request was written.

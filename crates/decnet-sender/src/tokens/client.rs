@@ -114,7 +114,7 @@ impl TokenClient {
         let head = replied.map_err(|error| NoReply::new(&error, has_received).fault.at(&self.origin))?;
         let mut prefix = ReplyPrefix::new(MAX_REPLY_BYTES);
         let end = connection.read_body(&mut prefix).await;
-        let body = prefix.into_bytes();
+        let body = prefix.into_parts().0;
         match head.status {
             200 if end == BodyEnd::Complete => self.granted(&body),
             200 => Err(self.fault(Reason::Protocol, "its reply is incomplete or too large")),

@@ -2,9 +2,11 @@
 
 use crate::support::*;
 use decnet_core::event::Event;
+use decnet_core::limits::{MAX_REPLY_BYTES, MAX_STORED_REPLY_BYTES};
 use decnet_core::redact::Secret;
 use decnet_core::signature::SigningKey;
 use decnet_core::time::UnixMicros;
+use decnet_sender::{Options, Sender};
 use decnet_testkit::{Receiver, reply};
 
 #[test]
@@ -86,4 +88,24 @@ fn each_attempt_is_signed_with_its_own_time() {
     assert_eq!(of("webhook-id"), ["e", "e"]);
     assert_eq!(of("x-decnet-signature")[0], of("x-decnet-signature")[1]);
     assert_ne!(of("webhook-signature")[0], of("webhook-signature")[1]);
+}
+
+#[test]
+fn replies_are_kept_for_those_who_show_them() {
+    let long = "x".repeat(100_000);
+    let script = || reply(418).header("x-odd", "a: b").body(long.clone());
+    for receiver in [
+        Receiver::start(script()),
+        Receiver::builder().tls(&["127.0.0.1"]).script(script()).start(),
+        Receiver::builder().tls(&["127.0.0.1"]).http1_only().script(script()).start(),
+    ] {
+        let extra_roots = receiver.root_certificate().map(|_| roots(&[&receiver])).unwrap_or_default();
+        let sender = Sender::new(Options { extra_roots, ..options() });
+        let plain = target(&receiver.url("/"));
+        let kept = run(async { send(&sender, &plain.clone().keeping_replies()).await });
+        assert!(kept.reply_headers.contains(&("x-odd".into(), "a: b".into())), "{:?}", kept.reply_headers);
+        assert_eq!((kept.reply.len(), kept.is_reply_complete), (MAX_REPLY_BYTES, false));
+        let sent = run(async { send(&sender, &plain).await });
+        assert!(sent.reply_headers.is_empty() && sent.reply.len() <= MAX_STORED_REPLY_BYTES);
+    }
 }

@@ -17,6 +17,7 @@ mod assignments;
 mod audit;
 mod destination;
 mod diff;
+mod draft;
 mod edit;
 mod encryption;
 mod error;

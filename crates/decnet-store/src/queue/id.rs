@@ -21,7 +21,9 @@ pub struct SubscriptionKey(pub u32);
 
 /// The error for a text that is not a delivery id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a delivery id like 1042.0; see `decnet delivery list`")]
+#[error(
+    "{0:?} is not a delivery id like 1042.0; `decnet delivery list --event-id ID` shows those of the deliveries of an event"
+)]
 pub struct ParseDeliveryIdError(String);
 
 impl DeliveryId {

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use decnet_core::delivery::{DeliveryStatus, Reason, State};
+use decnet_core::event::Event;
 use decnet_core::limits::LIST_STEP_ROWS;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
@@ -323,4 +324,17 @@ async fn filter_prefers_a_uuid_over_a_name() {
         assert_eq!(uuids(same), ["uuid-c", "uuid-b"]);
     }
     assert!(uuids("nobody").is_empty());
+}
+
+#[tokio::test]
+async fn newest_events_are_bounded() {
+    let (dir, queue, subs) = new_queue::<1>().await;
+    admit(&queue, 0..5, subs[0], true).await;
+    let last = Event { topic: event(4).topic, ..event(5) };
+    admit_one(&queue, last.clone(), &subs, true).await;
+    let reader = Reader::open(dir.path()).unwrap();
+    let events = reader.recent_events(3, usize::MAX).unwrap();
+    assert_eq!(events, [last, event(4), event(3)]);
+    let one = event(4).body.len();
+    assert_eq!(reader.recent_events(3, one).unwrap().len(), 1);
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails that test")]
 
+mod forms;
 mod values;
 
 use decnet_core::time::UnixMicros;
@@ -48,6 +49,8 @@ fn text_of_others_cannot_reorder_a_page() {
         "token",
         "revoke",
         "audit",
+        "created",
+        "test",
     ];
     for (name, html) in pages(frame).into_iter().filter(|(name, _)| shown.contains(name)) {
         let text_of =
@@ -62,7 +65,8 @@ fn text_of_others_cannot_reorder_a_page() {
 fn every_script_and_live_element_has_the_nonce() {
     for (name, html) in pages(frame).into_iter().filter(|(name, _)| !name.starts_with("login")) {
         let nonces = html.matches(&format!("nonce=\"{NONCE}\"")).count();
-        assert_eq!(nonces, 3 + html.matches("hx-get=\"").count(), "{name}");
+        let live = html.matches("hx-get=\"").count() + html.matches("hx-post=\"").count();
+        assert_eq!(nonces, 3 + live, "{name}");
     }
 }
 
@@ -70,7 +74,10 @@ fn every_script_and_live_element_has_the_nonce() {
 fn only_sessions_that_may_change_see_buttons() {
     let forms = |html: &str| html.matches("method=\"post\"").count();
     for (name, html) in pages(read_only) {
-        assert!(forms(&html) == 1 || matches!(name, "preview" | "delete"), "{name}: only the logout");
+        assert!(
+            forms(&html) == 1 || matches!(name, "preview" | "delete" | "edit" | "new" | "created"),
+            "{name}: only the logout"
+        );
     }
     for (name, html) in pages(frame) {
         let tokens = html.matches("name=\"csrf\" value=\"form-token\"").count();
@@ -176,4 +183,27 @@ fn empty_pages_show_what_to_do_next() {
         assert!(html.contains("<h2>") && html.contains(&format!("<pre>{command}")), "{command}: {html}");
         assert!(html.contains("class=\"copy\""), "{command} can be copied");
     }
+}
+
+#[test]
+fn every_control_has_a_label_and_describes_its_error() {
+    for (name, html) in pages(frame).into_iter().filter(|(name, _)| matches!(*name, "edit" | "new" | "test"))
+    {
+        for id in html.split(" id=\"field-").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+            let is_labelled = html.contains(&format!("for=\"field-{id}\""))
+                || html
+                    .contains(&format!("<label class=\"check\"><input type=\"checkbox\" id=\"field-{id}\""));
+            assert!(is_labelled, "{name}: {id}");
+        }
+        for described in html.split("aria-describedby=\"").skip(1) {
+            for id in described.split('"').next().unwrap().split(' ') {
+                assert!(html.contains(&format!("id=\"{id}\"")), "{name}: {id}");
+            }
+        }
+    }
+    let (_, html) = pages(frame).into_iter().find(|(name, _)| *name == "edit").unwrap();
+    assert!(
+        html.contains("aria-describedby=\"hint-rate error-rate\" aria-invalid=\"true\" autofocus"),
+        "{html}"
+    );
 }

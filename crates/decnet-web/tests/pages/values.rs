@@ -22,8 +22,10 @@ use decnet_web::traffic::{Range, TrafficView};
 use decnet_web::{Count, Frame, Notice, Overview, Parts, Span, Text, Time};
 use serde_json::{Value, json};
 
+use crate::forms::of_forms;
+
 /// Markup that leaves attributes, elements and scripts, template syntax, and a character that reverses text.
-const HOSTILE: &str =
+pub(crate) const HOSTILE: &str =
     "x\"'></textarea></pre></script><img src=x onerror=alert(1) hx-get=/ hx-trigger=load>{{7*7}}\u{202e}";
 pub(crate) const NONCE: &str = "0123456789abcdef";
 
@@ -115,6 +117,7 @@ fn details() -> receiver::Details {
         warnings: vec![text()],
         deferred_until: Some(time()),
         tripped_at: Some(time()),
+        next_probe: Some(time()),
         old_secrets_until: vec![time()],
         created_at: None,
         updated_at: None,
@@ -178,13 +181,14 @@ fn filter() -> DeliveryFilter {
     }
 }
 
-type Named = (&'static str, Box<dyn Page>);
+pub(crate) type Named = (&'static str, Box<dyn Page>);
 
 /// Returns every page, with its name.
 pub(crate) fn pages(frame: fn() -> Frame) -> Vec<(&'static str, String)> {
-    let all = [general(frame), of_subscriptions(frame), of_deliveries(frame), of_access(frame)]
-        .into_iter()
-        .flatten();
+    let all =
+        [general(frame), of_subscriptions(frame), of_deliveries(frame), of_forms(frame), of_access(frame)]
+            .into_iter()
+            .flatten();
     all.map(|(name, page)| (name, page.html().unwrap())).collect()
 }
 

@@ -29,8 +29,8 @@ const MAX_UNPRINTED: usize = 1024;
 /// body follows. Without a secret or a public key nothing is verified. The response is always --status: a request with a bad signature is
 /// shown, not rejected.
 ///
-/// With --as it replies as a chat service does and shows the messages without markup. It refuses what the service would refuse,
-/// such as events without a format.
+/// With --as it replies as a chat service does and shows the messages without markup, with the status of the reply instead of the
+/// result of the verification. It refuses what the service would refuse, such as events without a format.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -75,6 +75,7 @@ fn status(text: &str) -> Result<StatusCode, String> {
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let signing = args.secret.read()?.map(|secret| SigningKey::new(&secret));
     let keys = Keys { signing, public: args.public_key };
+    let has_keys = keys.signing.is_some() || keys.public.is_some();
     let options = Options { keys, chat: args.chat, status: args.status, delay: args.delay };
     let address = SocketAddr::new(args.host, args.port);
     let listener = TcpListener::bind(address).map_err(|error| {
@@ -84,12 +85,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let (received, mut requests) = mpsc::channel(MAX_UNPRINTED);
     let stop = context.shutdown.child_token();
     let serving = tokio::spawn(receiver::run(listener, options, received, stop.clone()));
-    let (mut tally, with_body) = (Tally::default(), std::io::stdout().is_terminal());
+    // A chat service checks no signature.
+    let is_checked = args.chat.is_none() || has_keys;
+    let (mut tally, with_body) = (Tally { is_checked, ..Tally::default() }, std::io::stdout().is_terminal());
     let printed = async {
         while args.count.is_none_or(|count| tally.all() < count)
             && let Some(Some(request)) = stop.run_until_cancelled(requests.recv()).await
         {
-            tally.count(request.origin);
+            tally.count(&request);
             match args.chat {
                 _ if args.json => output::json(&line(&request))?,
                 Some(chat) => output::print(&message(&request, chat, context.paint))?,
@@ -106,9 +109,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     printed
 }
 
-/// The number of requests by result of the signature check.
+/// The number of requests by result of the signature check, or if nothing is checked, by status.
 #[derive(Debug, Default)]
 struct Tally {
+    is_checked: bool,
+    accepted: u64,
     verified: u64,
     unsigned: u64,
     forged: u64,
@@ -116,8 +121,9 @@ struct Tally {
 }
 
 impl Tally {
-    fn count(&mut self, origin: Origin) {
-        match origin {
+    fn count(&mut self, request: &Received) {
+        self.accepted += u64::from(request.status.is_success());
+        match request.origin {
             Origin::Verified => self.verified += 1,
             Origin::Unsigned => self.unsigned += 1,
             Origin::Forged(_) => self.forged += 1,
@@ -132,7 +138,12 @@ impl Tally {
 
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { verified, unsigned, forged, unchecked } = self;
+        let Self { is_checked, accepted, verified, unsigned, forged, unchecked } = self;
+        if !is_checked {
+            write!(f, "{} accepted", output::pluralize(*accepted, "message", "messages"))?;
+            let refused = self.all() - accepted;
+            return if refused > 0 { write!(f, ", {refused} refused") } else { Ok(()) };
+        }
         write!(f, "{} received: {verified} verified, {unsigned} unsigned, ", self.all())?;
         write!(f, "{forged} with a bad signature, {unchecked} unchecked")
     }
@@ -177,40 +188,56 @@ fn line(request: &Received) -> Line<'_> {
 
 /// Formats the line of a request and, optionally, its body.
 pub(crate) fn human(request: &Received, paint: Paint, with_body: bool) -> Text {
-    let origin = request.origin.as_str();
-    let origin = match request.origin {
-        Origin::Verified => paint.good(origin),
-        Origin::Unchecked => paint.doubtful(origin),
-        Origin::Unsigned | Origin::Forged(_) => paint.bad(origin),
-    };
-    let latency =
-        request.latency().map_or(String::new(), |latency| format!("{:.1} ms", latency.as_secs_f64() * 1e3));
-    let iso = request.at.to_sqlite();
-    let time = iso.get(11..23).unwrap_or(&iso);
-    let mut text = paint.faint(time);
-    text += " ";
-    text += origin;
-    text += format!(" {latency:>9}  {}  ", request.topic);
-    text += paint.faint(&request.id);
-    if let Some(reason) = request.origin.reason() {
-        text += format!("  ({reason})");
-    }
-    text.end_line();
+    let mut text = heading(request, result(request.origin, paint), request.origin.reason(), paint);
     if with_body {
         add_indented(&mut text, &request.body);
     }
     text
 }
 
-/// Formats the line of a request and its message. A body without a message is shown as it is.
+/// Formats the result of the signature check.
+fn result(origin: Origin, paint: Paint) -> Text {
+    match origin {
+        Origin::Verified => paint.good(origin.as_str()),
+        Origin::Unchecked => paint.doubtful(origin.as_str()),
+        Origin::Unsigned | Origin::Forged(_) => paint.bad(origin.as_str()),
+    }
+}
+
+/// Formats the line of a request.
+fn heading(request: &Received, result: Text, reason: Option<&str>, paint: Paint) -> Text {
+    let latency =
+        request.latency().map_or(String::new(), |latency| format!("{:.1} ms", latency.as_secs_f64() * 1e3));
+    let iso = request.at.to_sqlite();
+    let time = iso.get(11..23).unwrap_or(&iso);
+    let mut text = paint.faint(time);
+    text += " ";
+    text += result;
+    text += format!(" {latency:>9}  {}  ", request.topic);
+    text += paint.faint(&request.id);
+    if let Some(reason) = reason {
+        text += format!("  ({reason})");
+    }
+    text.end_line();
+    text
+}
+
+/// Formats the line of a request and its message. A body without a message is shown as it is. Without a key, the reply is shown
+/// instead of the result of the check.
 fn message(request: &Received, chat: Chat, paint: Paint) -> Text {
+    let code = request.status.as_u16();
+    let mut text = match request.origin {
+        Origin::Unchecked if request.status.is_success() => {
+            heading(request, paint.good(&format!("accepted ({code})")), None, paint)
+        }
+        Origin::Unchecked => heading(request, paint.bad(&format!("refused ({code})")), None, paint),
+        _ => human(request, paint, false),
+    };
     let Some(ChatMessage { title, lines }) = chat.read(&request.body) else {
-        let mut text = human(request, paint, false);
         text.line(paint.bad(&format!("    refused with {}: this is not a message", request.status)));
         add_indented(&mut text, &request.body);
         return text;
     };
-    let mut text = human(request, paint, false);
     text += "    ";
     text.line(paint.strong(&title));
     lines.iter().for_each(|line| text.line(format!("    {line}")));

@@ -20,15 +20,12 @@ pub(crate) struct Access {
     pub(crate) jwt_secret: Option<Secret>,
     /// The origins of web pages whose scripts may read responses.
     pub(crate) cors_origins: Vec<String>,
-    /// The origins under which a proxy serves the dashboard.
-    pub(crate) dashboard_origins: Vec<String>,
 }
 
 impl Access {
     pub(super) fn read(layers: &mut Layers, inputs: &Inputs) -> Self {
         let (secret, file) = (layers.find(&keys::JWT_SECRET), layers.find(&keys::JWT_SECRET_FILE));
         let cors_origins = layers.read(&keys::CORS_ORIGINS);
-        let dashboard_origins = layers.read(&keys::DASHBOARD_ORIGINS);
         let is_set = layers.text(keys::JWT_SECRET.info.name).is_some();
         if is_set && file.is_some() {
             let (one, other) = (keys::JWT_SECRET.info.name, keys::JWT_SECRET_FILE.info.name);
@@ -49,7 +46,7 @@ impl Access {
                  and set it in DECNET too"
             ));
         }
-        Self { jwt_secret: secret, cors_origins, dashboard_origins }
+        Self { jwt_secret: secret, cors_origins }
     }
 }
 

@@ -219,7 +219,8 @@ keys! {
         DASHBOARD_ORIGINS: Vec<String>, |text| types::list(text, types::origin) => {
             name: "DECNET_DASHBOARD_ORIGINS", form: "origins separated by commas",
             meaning: "The origins under which a proxy serves the dashboard. It is always served under the server's \
-                     addresses and `localhost`. If unset: no others.",
+                     addresses and `localhost`. Messages of formats such as `slack` link to the first origin. If \
+                     unset: no others, and no links.",
             reason: "Name the origin that the browser shows: `https://hooks.example`. Other names are rejected, so that \
                      a foreign name that leads to this server cannot use the dashboard.",
         }

@@ -123,6 +123,8 @@ pub(crate) struct Api {
     pub(crate) port: u16,
     /// Whether creations over DECNET's routes are rate-limited per address.
     pub(crate) limits_creations: bool,
+    /// The origins under which a proxy serves the dashboard.
+    pub(crate) dashboard_origins: Vec<String>,
 }
 
 /// The logging configuration.
@@ -159,6 +161,9 @@ impl Config {
         home.report([is_data_dir_default.then_some(&*data_dir), Some(bus.path())], layers);
         let database = read_database(layers, &data_dir);
         let is_named = layers.text(keys::DB_URL.info.name).is_some();
+        let api = Api::read(layers);
+        let mut worker = read_worker(layers, inputs);
+        worker.link_base = api.dashboard_origins.first().map(|origin| origin.as_str().into());
         Self {
             mode: layers.read(&keys::MODE),
             disallow_master: layers.read_flag(&keys::DISALLOW_MASTER),
@@ -168,8 +173,8 @@ impl Config {
             data_dir,
             is_data_dir_default,
             bus,
-            api: Api::read(layers),
-            worker: read_worker(layers, inputs),
+            api,
+            worker,
             tracing: read_tracing(layers),
             metrics_listen: layers.find(&keys::METRICS_LISTEN),
             metrics_hosts: layers.read(&keys::METRICS_HOSTS),
@@ -295,6 +300,7 @@ impl Api {
             host: layers.read(&keys::API_HOST),
             port: layers.read(&keys::API_PORT),
             limits_creations: layers.read_flag(&keys::LIMITER_ENABLED),
+            dashboard_origins: layers.read(&keys::DASHBOARD_ORIGINS),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use decnet_testkit::Receiver;
 use serde_json::Value;
 
-use crate::http::{Answer, Serving, answer, ask};
+use crate::http::{Answer, Serving, answer, ask, ask_from, fresh_address};
 use crate::support::{Host, PATIENCE, eventually};
 
 /// A server that may send to this host, and its admin token.
@@ -44,6 +44,14 @@ impl Server {
     pub(crate) fn ask(&self, what: &str, body: &str) -> Answer {
         let (method, path) = what.split_once(' ').unwrap();
         ask(self.address(), &format!("{method} /api/v1{path}"), Some(&self.token), body)
+    }
+
+    /// Sends a request with further headers.
+    pub(crate) fn ask_with(&self, what: &str, headers: &[&str], body: &str) -> Answer {
+        let (method, path) = what.split_once(' ').unwrap();
+        let bearer = format!("Authorization: Bearer {}", self.token);
+        let headers = [&[&*bearer, "Content-Type: application/json"], headers].concat();
+        ask_from(fresh_address(), self.address(), &format!("{method} /api/v1{path}"), &headers, body)
     }
 
     /// Sends a request whose answer must have this status, and returns its JSON.

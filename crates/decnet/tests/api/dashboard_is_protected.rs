@@ -191,6 +191,11 @@ fn reader_sees_everything_and_changes_nothing() {
         let answer = browser.post(&format!("/subscriptions/{uuid}/{action}"), "");
         assert_eq!(answer.status, 403, "{action}: {answer:?}");
     }
+    assert_eq!(browser.post("/subscriptions/new", "&format=plain&name=b").status, 403);
+    for form in ["/subscriptions/new".to_owned(), format!("/subscriptions/{uuid}/edit")] {
+        assert_eq!(browser.get(&form).status, 403, "{form}");
+    }
+    assert_eq!(browser.post("/subscriptions/preview", "&format=plain").status, 403);
     assert_eq!(browser.post("/redeliveries/preview", "").status, 403);
     assert_eq!(browser.post("/redeliveries", "&rate=1").status, 403);
     assert_eq!(server.json(200, &format!("GET /subscriptions/{uuid}"), "")["state"], "active");

@@ -19,6 +19,7 @@ mod open_pages_are_refreshed;
 mod removed_queue_is_rescued;
 mod restored_files_are_used;
 mod slow_clients_do_not_block_others;
+mod subscriptions_are_edited_in_forms;
 mod subscriptions_change_as_requested;
 #[path = "../cli/support.rs"]
 #[expect(dead_code, reason = "shared with the tests of the command line")]

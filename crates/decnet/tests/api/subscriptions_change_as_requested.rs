@@ -91,7 +91,7 @@ fn both_secrets_sign_after_a_rotation() {
             .any(|request| request.header("webhook-signature").matches("v1,").count() == 2)
     });
     let tested = server.json(200, &format!("POST /subscriptions/{uuid}/test"), "");
-    assert_eq!(tested, json!({"delivered": true, "status_code": 204, "error": null}));
+    assert_eq!((&tested["delivered"], &tested["status_code"]), (&json!(true), &json!(204)));
     let ping =
         receiver.requests().into_iter().find(|request| request.header("x-decnet-event-topic") == "test.ping");
     let ping: Value = serde_json::from_slice(&ping.unwrap().body).unwrap();

@@ -97,9 +97,36 @@ fn demo_sends_its_events_to_the_destination() {
     let requests = receiver.wait_for(1, PATIENCE);
     let first = text(&requests[0]);
     assert!(first.contains("events: 1 critical"), "a critical event ends the digest: {first}");
+    serving.wait_for("slack: the first message was accepted");
     serving.signal("INT");
     let (code, _, stderr) = serving.finish();
-    assert!(code == 0 && !stderr.contains("forbidden_url"), "{stderr}");
+    assert!(code == 0 && !stderr.contains("forbidden_url") && !stderr.contains("waiting"), "{stderr}");
+    assert!(stderr.contains("published; the demo's receiver got"), "{stderr}");
+    assert!(
+        stderr.lines().any(|line| line.starts_with("slack: ") && line.ends_with(" delivered")),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn demo_reports_a_destination_that_fails() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (missing, host) = (Receiver::start(reply(404)), Host::new());
+    host.write("closed.url", &format!("http://{closed}/"));
+    host.write("missing.url", &missing.url("/"));
+    let mut serving =
+        host.start(&["serve", "--demo", "--to", "slack=@closed.url", "--to", "slack=@missing.url"]);
+    let mut seen = String::new();
+    serving.wait_for_noting("a message failed", &mut seen);
+    let one = serving.wait_for_noting("a message failed", &mut seen);
+    assert!(one.starts_with("slack"), "{one}");
+    serving.signal("INT");
+    let (code, _, stderr) = serving.finish();
+    assert_eq!(code, 0, "{stderr}");
+    for (name, error) in [("slack", "connection refused"), ("slack-2", "HTTP 404 Not Found")] {
+        let total = stderr.lines().find(|line| line.starts_with(&format!("{name}: 0 of "))).unwrap();
+        assert!(total.contains(" waiting; last error: ") && total.contains(error), "{total}");
+    }
 }
 
 #[test]

@@ -42,7 +42,9 @@ fn each_service_accepts_its_messages_and_shows_them() {
         let (code, stdout, stderr) = receiver.finish();
         assert_eq!(code, 0, "{stderr}");
         let lines: Vec<&str> = stdout.lines().collect();
-        assert!(lines[0].contains("test.ping"), "{service} {status}: {stdout}");
+        let accepted = format!("accepted ({status})");
+        assert!(lines[0].contains("test.ping") && lines[0].contains(&accepted), "{service}: {stdout}");
+        assert!(stderr.ends_with("1 message accepted\n"), "{service}: {stderr}");
         assert!(lines[1].starts_with("    LOW"), "{service}: {stdout}");
         let facts = &lines[2..];
         assert!(facts.iter().any(|line| line.contains("a test of this subscription")), "{service}: {stdout}");
@@ -87,8 +89,12 @@ fn plain_event_is_refused_and_a_given_status_is_kept() {
     let mut receiver = host.start(&["receive", "--port", "0", "--as", "slack", "--count", "1"]);
     let at = address(&mut receiver);
     assert!(!is_delivered(&host, "plain", &at, &[]));
-    let (_, stdout, _) = receiver.finish();
+    let (_, stdout, stderr) = receiver.finish();
     assert!(stdout.contains("refused with 400 Bad Request: this is not a message"), "{stdout}");
+    assert!(
+        stdout.contains("refused (400)") && stderr.ends_with("0 messages accepted, 1 refused\n"),
+        "{stderr}"
+    );
     let mut busy =
         host.start(&["receive", "--port", "0", "--as", "slack", "--status", "429", "--count", "1"]);
     let at = address(&mut busy);

@@ -2,12 +2,15 @@
 
 mod create;
 mod patch;
+mod preview;
 mod reply;
 mod settings;
+mod test;
+mod version;
 
 use axum::Json;
 use axum::extract::{Extension, Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use decnet_core::duration;
 use decnet_core::limits::DEFAULT_SECRET_OVERLAP;
@@ -22,19 +25,24 @@ use self::create::NewSubscription;
 use self::patch::SubscriptionPatch;
 pub(crate) use self::reply::state as state_name;
 use self::reply::{Deleted, Subscription, SubscriptionWithSecret, Subscriptions};
+use self::version::Expected;
+pub(crate) use self::version::version;
 use super::pagination::{self, PageParams};
 use super::{Reply, Routes, receiver};
 use crate::auth::{Principal, Scope};
 use crate::body::Body;
-use crate::outbound::Tested;
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::state::{Changed, Shared, now};
+
+/// The header with the version of a subscription.
+type Version = [(HeaderName, HeaderValue); 1];
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .guarded(Scope::Read, routes!(list))
         .guarded(Scope::Admin, routes!(create))
+        .guarded(Scope::Admin, routes!(preview::preview))
         .guarded(Scope::Read, routes!(get))
         .guarded(Scope::Admin, routes!(update, delete))
         .guarded(Scope::Admin, routes!(enable))
@@ -43,7 +51,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .guarded(Scope::Admin, routes!(resume))
         .guarded(Scope::Admin, routes!(rotate_secret))
         .guarded(Scope::Admin, routes!(revoke_old_secrets))
-        .guarded(Scope::Admin, routes!(test))
+        .guarded(Scope::Admin, routes!(test::test))
 }
 
 /// Lists subscriptions in pages, in the order of creation.
@@ -80,24 +88,31 @@ async fn create(
 
 /// Returns a subscription.
 #[utoipa::path(get, path = "/api/v1/subscriptions/{uuid}", tag = "subscriptions", operation_id = "get_subscription",
-    params(("uuid" = String, Path)), responses((status = 200, body = Subscription)))]
-async fn get(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Subscription> {
+    params(("uuid" = String, Path)),
+    responses((status = 200, body = Subscription, headers(("etag" = String, description = "Version for `if-match`")))))]
+async fn get(
+    State(state): State<Shared>,
+    Path(uuid): Path<String>,
+) -> Result<(Version, Json<Subscription>), Problem> {
     let (row, _) = state.catalog.run(move |catalog| found(catalog, &uuid)).await?;
-    Ok(Json(row.into()))
+    Ok((version::header(&row), Json(row.into())))
 }
 
-/// Changes a subscription by a JSON merge patch (RFC 7396). Absent fields are kept; a null setting is reset to its default.
+/// Changes a subscription by a JSON merge patch (RFC 7396). Absent fields are kept; a null setting is reset to its default. With
+/// `if-match`, nothing is changed if another change came first.
 #[utoipa::path(patch, path = "/api/v1/subscriptions/{uuid}", tag = "subscriptions", operation_id = "update_subscription",
-    params(("uuid" = String, Path)),
+    params(("uuid" = String, Path), ("if-match" = Option<String>, Header, description = "Version that the change is based on")),
     request_body(content((SubscriptionPatch = "application/json"), (SubscriptionPatch = "application/merge-patch+json"))),
     responses(
         (status = 200, body = Subscription),
         (status = 409, description = "The name is taken"),
+        (status = 412, description = "The subscription was changed in the meantime"),
     ))]
 async fn update(
     State(state): State<Shared>,
     Extension(requester): Extension<Principal>,
     Path(uuid): Path<String>,
+    headers: HeaderMap,
     Body(patch): Body<SubscriptionPatch>,
 ) -> Reply<Subscription> {
     let patch = patch.read()?;
@@ -105,7 +120,7 @@ async fn update(
         receiver::check_url(&state, url).await?;
     }
     receiver::check_credentials(&state, &patch.settings.new_credentials())?;
-    apply(&state, &requester, uuid, patch).await
+    apply(&state, &requester, uuid, patch, Expected::of(&headers)).await
 }
 
 /// Deletes a subscription. Deliveries that wait for it become dead.
@@ -136,7 +151,8 @@ async fn enable(
     Extension(requester): Extension<Principal>,
     Path(uuid): Path<String>,
 ) -> Reply<Subscription> {
-    apply(&state, &requester, uuid, Patch { enabled: Some(true), ..Patch::default() }).await
+    apply(&state, &requester, uuid, Patch { enabled: Some(true), ..Patch::default() }, Expected::default())
+        .await
 }
 
 /// Disables a subscription: new events skip it, and waiting deliveries are parked.
@@ -147,7 +163,8 @@ async fn disable(
     Extension(requester): Extension<Principal>,
     Path(uuid): Path<String>,
 ) -> Reply<Subscription> {
-    apply(&state, &requester, uuid, Patch { enabled: Some(false), ..Patch::default() }).await
+    apply(&state, &requester, uuid, Patch { enabled: Some(false), ..Patch::default() }, Expected::default())
+        .await
 }
 
 /// Pauses a subscription: new events are accepted for it and wait with its other deliveries.
@@ -158,7 +175,8 @@ async fn pause(
     Extension(requester): Extension<Principal>,
     Path(uuid): Path<String>,
 ) -> Reply<Subscription> {
-    apply(&state, &requester, uuid, Patch { paused: Some(true), ..Patch::default() }).await
+    apply(&state, &requester, uuid, Patch { paused: Some(true), ..Patch::default() }, Expected::default())
+        .await
 }
 
 /// Resumes a paused subscription. Waiting deliveries are sent.
@@ -169,7 +187,8 @@ async fn resume(
     Extension(requester): Extension<Principal>,
     Path(uuid): Path<String>,
 ) -> Reply<Subscription> {
-    apply(&state, &requester, uuid, Patch { paused: Some(false), ..Patch::default() }).await
+    apply(&state, &requester, uuid, Patch { paused: Some(false), ..Patch::default() }, Expected::default())
+        .await
 }
 
 /// The replacement of a secret.
@@ -230,24 +249,18 @@ async fn revoke_old_secrets(
     Ok(Json(row.await?.into()))
 }
 
-/// Sends one test event with the topic `test.ping`, and returns the result within 25 s. The subscription's health is unaffected.
-#[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/test", tag = "subscriptions", operation_id = "test_subscription",
-    params(("uuid" = String, Path)), responses((status = 200, body = Tested)))]
-async fn test(
-    State(state): State<Shared>,
-    Extension(requester): Extension<Principal>,
-    Path(uuid): Path<String>,
-) -> Reply<Tested> {
-    let found = state.catalog.run(move |catalog| found(catalog, &uuid)).await?;
-    Ok(receiver::test(&state, &requester, found).await)
-}
-
-async fn apply(state: &Shared, requester: &Principal, uuid: String, patch: Patch) -> Reply<Subscription> {
+async fn apply(
+    state: &Shared,
+    requester: &Principal,
+    uuid: String,
+    patch: Patch,
+    expected: Expected,
+) -> Reply<Subscription> {
     let row = change(state, requester, move |catalog| {
+        let (current, _) = found(catalog, &uuid)?;
+        expected.check(&current)?;
         // The current name is not checked: DECNET's route may have accepted a name that this route rejects.
-        if let Some(name) = &patch.name
-            && found(catalog, &uuid)?.0.name != *name
-        {
+        if let Some(name) = patch.name.as_ref().filter(|name| **name != current.name) {
             check_new_name(name)?;
         }
         catalog.update(&uuid, &patch, now())?;

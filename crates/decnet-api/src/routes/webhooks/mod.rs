@@ -7,6 +7,7 @@ mod fields;
 mod reply;
 mod request;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Json;
@@ -22,7 +23,7 @@ use super::receiver;
 use super::subscriptions::{change, found};
 use super::{Reply, Routes};
 use crate::auth::{Network, Principal, Scope};
-use crate::outbound::Tested;
+use crate::outbound::{TestEvent, Tested};
 use crate::problem::Problem;
 use crate::server::Peer;
 use crate::state::{Shared, now};
@@ -132,7 +133,8 @@ async fn test(
     Extension(requester): Extension<Principal>,
     Path(uuid): Path<String>,
 ) -> Reply<Tested> {
-    Ok(receiver::test(&state, &requester, row(&state, uuid).await?).await)
+    let ping = TestEvent::Ping(Arc::clone(&requester.name));
+    Ok(Json(receiver::test(&state, row(&state, uuid).await?, ping).await.tested))
 }
 
 async fn row(state: &Shared, uuid: String) -> Result<(Row, Option<StoredSubscription>), Problem> {

@@ -121,8 +121,8 @@ impl Dispatcher {
             self.census.individual.push(key);
         }
         let deferred_until = stored.deferred_until;
-        let (clock, severities) = (self.clock.clone(), self.selection.severities());
-        self.lanes.insert(key, Lane::new(key, stored, health, state, metrics, clock, severities));
+        let (clock, context) = (self.clock.clone(), self.selection.render_context());
+        self.lanes.insert(key, Lane::new(key, stored, health, state, metrics, clock, context));
         self.restore_deferral(key, deferred_until);
         match state {
             LaneState::Tripped { next_at, .. } => self.schedule(key, next_at),
@@ -187,7 +187,7 @@ impl Dispatcher {
             lane.reset_receiver(self.reload.last_version, health);
         }
         let is_toggled = lane.is_paused() != stored.is_paused();
-        lane.replace_row(stored, self.selection.severities());
+        lane.replace_row(stored, self.selection.render_context());
         if is_reset || is_lifted {
             self.lift_deferral(key);
         }

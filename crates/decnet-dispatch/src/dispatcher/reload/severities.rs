@@ -22,8 +22,8 @@ impl Dispatcher {
             Ok(table) => {
                 tracing::info!(rows = table.rows().count(), "using the table of severities");
                 self.selection.set_severities(table);
-                let severities = self.selection.severities();
-                self.lanes.values_mut().for_each(|lane| lane.prepare_destination(severities));
+                let context = self.selection.render_context();
+                self.lanes.values_mut().for_each(|lane| lane.prepare_destination(context));
             }
             Err(error) => {
                 tracing::warn!(error, "keeping the severities that were used before; correct the file");
@@ -44,7 +44,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut dispatcher = started(dir.path()).await;
         let path = dir.path().join("severities");
-        let severity = |dispatcher: &Dispatcher| dispatcher.selection.severities().of("attacker.observed");
+        let severity = |dispatcher: &Dispatcher| {
+            dispatcher.selection.render_context().severities.of("attacker.observed")
+        };
         let default = severity(&dispatcher);
         assert_ne!(default, Severity::Critical);
         for (content, expected) in [

@@ -91,10 +91,7 @@ pub(in crate::formats) fn heading(findings: &[Finding<'_>]) -> String {
 }
 
 fn facts<'a>(findings: &[Finding<'_>]) -> Vec<Fact<'a>> {
-    let types = findings.iter().map(|finding| match finding.kind {
-        "" => as_words(&finding.event.topic),
-        kind => as_words(kind),
-    });
+    let types = findings.iter().map(what);
     let sources = findings.iter().filter_map(|finding| finding.source_ip.map(Cow::Borrowed));
     let targets = findings.iter().filter_map(|finding| finding.target.map(Cow::Borrowed));
     let techniques = findings.iter().flat_map(|finding| &finding.techniques).copied().map(Cow::Borrowed);
@@ -109,9 +106,18 @@ fn facts<'a>(findings: &[Finding<'_>]) -> Vec<Fact<'a>> {
     present.map(|(name, value)| Fact { name: name.into(), value: value.into() }).collect()
 }
 
-/// Returns a topic or type as words, since a dot is defanged: `session.started` is `session started`.
-fn as_words(text: &str) -> Cow<'_, str> {
-    text.replace(['.', '_'], " ").into()
+/// Returns what an event is about: its type, after the first token of its topic if the type does not begin with it: the topic
+/// `credential.captured` with the type `captured` is `credential captured`. Without a type, the topic.
+fn what<'v>(finding: &Finding<'_>) -> Cow<'v, str> {
+    let (topic, kind) = (&*finding.event.topic, finding.kind);
+    let subject = topic.split('.').next().unwrap_or_default();
+    let what = match kind {
+        "" => topic.to_owned(),
+        kind if kind.starts_with(subject) => kind.to_owned(),
+        kind => format!("{subject} {kind}"),
+    };
+    // A dot would be defanged.
+    what.replace(['.', '_'], " ").into()
 }
 
 /// Returns the most frequent values with their counts: `203.0.113.9 (12), 192.0.2.1 (3), 4 others`. `None` without values.
@@ -145,4 +151,18 @@ fn period(findings: &[Finding<'_>]) -> Option<String> {
     let last = Moment::of(findings.last()?.time)?;
     let date = if first.date == last.date { String::new() } else { format!("{} ", last.date) };
     Some(format!("{} {} to {date}{} UTC", first.date, first.clock, last.clock))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::testing::Sample;
+
+    #[test]
+    fn type_is_counted_with_the_subject_of_its_topic() {
+        let sample = Sample::new("e1", "credential.captured", Severity::Low, &Value::Null);
+        assert_eq!(what(&sample.finding()), "credential captured");
+    }
 }

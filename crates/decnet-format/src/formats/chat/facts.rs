@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use decnet_core::text::is_hidden;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::finding::Finding;
 
@@ -57,11 +57,7 @@ impl<'a> Facts<'a> {
         let mut facts = Self { list: Vec::with_capacity(MAX_FACTS), left_out: 0 };
         facts.add_known(finding);
         match finding.payload {
-            Value::Object(fields) => {
-                for (name, value) in fields {
-                    facts.add_field(finding, name, value);
-                }
-            }
+            Value::Object(fields) => facts.add_fields(finding, fields),
             Value::Null => {}
             payload => facts.add_field(finding, "payload", payload),
         }
@@ -86,15 +82,28 @@ impl<'a> Facts<'a> {
         self.list.extend(present);
     }
 
+    /// Adds the fields of the payload, then those of the objects among them, with the names of both: `details.commands` is `Details
+    /// commands`.
+    fn add_fields(&mut self, finding: &Finding<'_>, fields: &'a Map<String, Value>) {
+        for (name, value) in fields.iter().filter(|(_, value)| !value.is_object()) {
+            self.add_field(finding, name, value);
+        }
+        for (name, value) in fields {
+            for (inner, value) in value.as_object().into_iter().flatten() {
+                self.add_field(finding, &format!("{name} {inner}"), value);
+            }
+        }
+    }
+
     /// Adds a field of the payload, unless the list contains it already.
-    fn add_field(&mut self, finding: &Finding<'_>, name: &'a str, value: &'a Value) {
+    fn add_field(&mut self, finding: &Finding<'_>, name: &str, value: &'a Value) {
         if self.contains(finding, name, value) {
             return;
         }
         let text = if self.list.len() < MAX_FACTS { as_text(value) } else { None };
         match text {
             Some((text, left_out)) => {
-                self.list.push(Fact { name: readable(name), value: text });
+                self.list.push(Fact { name: readable(name).into(), value: text });
                 self.left_out += left_out;
             }
             None => self.left_out += name.len() + size(value),
@@ -150,8 +159,12 @@ fn as_text(value: &Value) -> Option<(Cow<'_, str>, usize)> {
     }
 }
 
-/// Returns the name of a field as words: `event_count` is `Event count`.
-fn readable(name: &str) -> Cow<'_, str> {
+/// Returns the name of a field as words: `event_count` is `Event count`. A severity in the payload is named so that it is not taken for
+/// the severity of the event.
+fn readable(name: &str) -> String {
+    if name.eq_ignore_ascii_case("severity") {
+        return "Payload severity".into();
+    }
     // Some letters are invisible.
     let is_letter = |c: char| c.is_alphanumeric() && !is_hidden(c);
     let mut words = String::with_capacity(name.len().min(2 * MAX_NAME_CHARS));
@@ -164,7 +177,7 @@ fn readable(name: &str) -> Cow<'_, str> {
         }
     }
     words.truncate(words.trim_end().len());
-    if words.is_empty() { "Field".into() } else { words.into() }
+    if words.is_empty() { "Field".into() } else { words }
 }
 
 /// Returns the approximate size of a value as JSON, in bytes.
@@ -228,11 +241,24 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_joined_and_objects_are_counted() {
-        let payload = json!({"deckies": ["d1", "d2"], "list": (0..30).collect::<Vec<_>>(), "deep": {"x": "y"}, "empty": []});
+    fn lists_are_joined_and_deep_objects_are_counted() {
+        let payload = json!({"deckies": ["d1", "d2"], "list": (0..30).collect::<Vec<_>>(), "deep": [{"x": "y"}], "empty": []});
         let (list, left_out) = facts("a", &payload);
         assert_eq!(list, ["Deckies=d1, d2", "List=0, 1, 2, 3, 4, 5, 6, 7, 8, 9"]);
-        assert_eq!(left_out, 20 * 2 + "deep".len() + r#"{"x":"y"}"#.len() + 1 + "empty[]".len());
+        assert_eq!(left_out, 20 * 2 + "deep".len() + r#"[{"x":"y"}]"#.len() + 2 + "empty[]".len());
+    }
+
+    #[test]
+    fn fields_of_objects_follow_the_fields_of_the_payload() {
+        let payload = json!({"details": {"commands": ["id", "uname -a"], "deep": {"x": 1}}, "is_new": true});
+        let (list, left_out) = facts("a", &payload);
+        assert_eq!(list, ["Is new=true", "Details commands=id, uname -a"]);
+        assert_eq!(left_out, "details deep".len() + r#"{"x":1}"#.len() + 1);
+    }
+
+    #[test]
+    fn severity_of_the_payload_is_named_as_such() {
+        assert_eq!(facts("a", &json!({"Severity": "critical"})).0, ["Payload severity=critical"]);
     }
 
     #[test]

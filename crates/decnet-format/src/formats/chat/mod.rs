@@ -24,6 +24,8 @@ pub(super) use self::reply::{accepted, explained, is_ok, not_ok};
 
 /// The maximum length of an escaped topic, type or event id in bytes.
 const MAX_NAME_BYTES: usize = 130;
+/// The name of the field with the notice that a message does not contain everything, in formats whose fields have names.
+pub(super) const LEFT_OUT: &str = "Left out";
 /// The separator of the parts of a footer.
 pub(super) const SEPARATOR: &str = " · ";
 

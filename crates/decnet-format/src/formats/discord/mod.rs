@@ -2,7 +2,6 @@
 //!
 //! A message is one embed. `allowed_mentions` is empty, so that a message notifies nobody, regardless of its text.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use decnet_core::delivery::{Reason, Verdict};
@@ -70,31 +69,35 @@ fn write_event(template: Option<&str>, finding: &Finding<'_>, rendering: &Render
         });
         json.optional("url", chat::event_link(rendering, finding).as_deref());
         json.optional("timestamp", chat::Moment::of(finding.time).map(|_| finding.time));
-        let left_out = facts.left_out + write_facts(json, &facts.list);
+        if let Some((text, cut)) = text.filter(|(text, _)| !text.is_empty()) {
+            json.composed("description", |description| {
+                description.push_str(&text);
+                push_notice("\n", cut, finding, description);
+            });
+        }
+        json.list("fields", |json| write_fields(json, &facts, finding));
         json.object("footer", |json| json.composed("text", |text| push_footer(finding, text)));
-        write_description(json, text, left_out, finding);
     });
 }
 
-/// Writes the text of a template and the notice that something is left out, if there are any.
-fn write_description(
-    json: &mut JsonWriter,
-    template: Option<(Cow<'_, str>, usize)>,
-    left_out: usize,
-    finding: &Finding<'_>,
-) {
-    let (text, cut) = template.unwrap_or_default();
-    let left_out = left_out + cut;
-    if text.is_empty() && left_out == 0 {
-        return;
+/// Writes the facts of an event, and the notice that something is left out as the last field.
+fn write_fields(json: &mut JsonWriter, facts: &Facts<'_>, finding: &Finding<'_>) {
+    let left_out = facts.left_out + write_facts(json, &facts.list);
+    if left_out > 0 {
+        json.element(|json| {
+            json.text("name", chat::LEFT_OUT);
+            json.flag("inline", false);
+            json.composed("value", |value| push_notice("", left_out, finding, value));
+        });
     }
-    json.composed("description", |description| {
-        description.push_str(&text);
-        if left_out > 0 {
-            description.push_str(if text.is_empty() { "" } else { "\n" });
-            chat::push_notice(left_out, finding, "`", escape::discord, description);
-        }
-    });
+}
+
+/// Appends the notice that something is left out after `separator`, if something is.
+fn push_notice(separator: &str, left_out: usize, finding: &Finding<'_>, out: &mut String) {
+    if left_out > 0 {
+        out.push_str(separator);
+        chat::push_notice(left_out, finding, "`", escape::discord, out);
+    }
 }
 
 fn write_digest(template: Option<&str>, rendering: &Rendering<'_>, out: &mut Vec<u8>) {
@@ -110,7 +113,7 @@ fn write_digest(template: Option<&str>, rendering: &Rendering<'_>, out: &mut Vec
                 let lines: Vec<&str> =
                     digest.lines.iter().map(String::as_str).chain(rest.as_deref()).collect();
                 json.optional("description", (!lines.is_empty()).then(|| lines.join("\n")).as_deref());
-                write_facts(json, &digest.facts);
+                json.list("fields", |json| write_facts(json, &digest.facts));
             }
         }
     });
@@ -129,14 +132,14 @@ fn write_message(out: &mut Vec<u8>, severity: Severity, write_embed: impl FnOnce
     });
 }
 
-/// Writes facts as fields. Returns the number of bytes that are left out.
+/// Writes facts as elements of a list of fields. Returns the number of bytes that are left out.
 fn write_facts(json: &mut JsonWriter, facts: &[Fact<'_>]) -> usize {
     let write_fact = |json: &mut JsonWriter, fact: &Fact<'_>| {
         json.text("name", &fact.name);
         json.flag("inline", fact.value.len() <= MAX_INLINE);
         json.composed("value", |value| escape::fit(&fact.value, MAX_VALUE, escape::discord, value))
     };
-    json.list("fields", |json| facts.iter().map(|fact| json.element(|json| write_fact(json, fact))).sum())
+    facts.iter().map(|fact| json.element(|json| write_fact(json, fact))).sum()
 }
 
 /// Appends the footer, which has no Markdown: topic and id. The time has a field of its own.

@@ -43,7 +43,7 @@ fn document_has_ecs_fields_and_the_original() {
         "event": {
             "id": "e-1", "kind": "alert", "category": ["intrusion_detection"], "type": ["info"], "action": "captured",
             "severity": 73, "module": "decnet", "dataset": "decnet.event", "provider": "credential.captured",
-            "url": "https://decnet.example/events/e-1"
+            "url": "https://decnet.example/deliveries?event_id=e-1"
         },
         "log": {"level": "high"},
         "observer": {"vendor": "decnet", "product": "decnet", "type": "honeypot"},

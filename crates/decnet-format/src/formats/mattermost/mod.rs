@@ -76,19 +76,18 @@ fn write_event(template: Option<&str>, finding: &Finding<'_>, rendering: &Render
             fallback.extend([chat::label(finding.severity), ": "]);
             escape::fit(&finding.title, MAX_TITLE, escape::plain, fallback)
         });
-        let left_out = facts.left_out + write_facts(json, &facts.list);
-        json.composed("text", |out| push_text(text, link.as_deref(), left_out, finding, out));
+        json.composed("text", |out| push_text(text, link.as_deref(), finding, out));
+        json.list("fields", |json| write_fields(json, &facts, finding));
         let mut footer = String::with_capacity(100);
         chat::push_footer(finding, "", escape::plain, &mut footer);
         json.text("footer", &chat::shortened(footer, MAX_FOOTER));
     });
 }
 
-/// Appends the text of a template, or else the title; then the link to the event, and the notice that something is left out.
+/// Appends the text of a template, or else the title; then the link to the event, and the notice that the template's text is cut.
 fn push_text(
     template: Option<(Cow<'_, str>, usize)>,
     link: Option<&str>,
-    left_out: usize,
     finding: &Finding<'_>,
     out: &mut String,
 ) {
@@ -99,15 +98,30 @@ fn push_text(
         }
         None => {
             out.extend(["**", chat::label(finding.severity), "** "]);
-            escape::fit(&finding.title, MAX_TITLE, escape::mattermost, out)
+            escape::fit(&finding.title, MAX_TITLE, escape::mattermost, out);
+            0
         }
     };
     if let Some(link) = link {
         out.extend(["\n[Open event](", link, ")"]);
     }
-    if left_out + cut > 0 {
+    if cut > 0 {
         out.push('\n');
-        chat::push_notice(left_out + cut, finding, "`", escape::mattermost, out);
+        chat::push_notice(cut, finding, "`", escape::mattermost, out);
+    }
+}
+
+/// Writes the facts of an event, and the notice that something is left out as the last field.
+fn write_fields(json: &mut JsonWriter, facts: &Facts<'_>, finding: &Finding<'_>) {
+    let left_out = facts.left_out + write_facts(json, &facts.list);
+    if left_out > 0 {
+        json.element(|json| {
+            json.text("title", chat::LEFT_OUT);
+            json.flag("short", false);
+            json.composed("value", |value| {
+                chat::push_notice(left_out, finding, "`", escape::mattermost, value);
+            });
+        });
     }
 }
 
@@ -121,7 +135,7 @@ fn write_digest(template: Option<&str>, rendering: &Rendering<'_>, out: &mut Vec
             Some(text) => json.composed("text", |out| chat::push_template(text, MAX_TEXT, out)),
             None => {
                 json.composed("text", |text| push_list(&digest, text));
-                write_facts(json, &digest.facts);
+                json.list("fields", |json| write_facts(json, &digest.facts));
             }
         }
         json.text("footer", &digest.heading);
@@ -148,14 +162,14 @@ fn push_list(digest: &Digest<'_>, text: &mut String) {
     }
 }
 
-/// Writes facts as fields. Returns the number of bytes that are left out.
+/// Writes facts as elements of a list of fields. Returns the number of bytes that are left out.
 fn write_facts(json: &mut JsonWriter, facts: &[Fact<'_>]) -> usize {
     let write_fact = |json: &mut JsonWriter, fact: &Fact<'_>| {
         json.text("title", &fact.name);
         json.flag("short", fact.value.len() <= MAX_SHORT);
         json.composed("value", |value| escape::fit(&fact.value, MAX_VALUE, escape::mattermost, value))
     };
-    json.list("fields", |json| facts.iter().map(|fact| json.element(|json| write_fact(json, fact))).sum())
+    facts.iter().map(|fact| json.element(|json| write_fact(json, fact))).sum()
 }
 
 /// The body of an error (<https://developers.mattermost.com/api-documentation/#/#error-handling>).

@@ -60,14 +60,14 @@ fn unformatted(text: &str) -> String {
 
 fn links(text: &str) -> Vec<&str> {
     let parts = text.split(['<', '|']);
-    parts.filter(|part| part.starts_with(&format!("{BASE}/events/"))).collect()
+    parts.filter(|part| part.starts_with(&format!("{BASE}/deliveries?event_id="))).collect()
 }
 
 #[test]
 fn event_is_a_title_and_a_coloured_attachment() {
     let field = |text: &str| json!({"type": "plain_text", "text": text, "emoji": false});
     let message = render(&format("slack", &[]), &[testing::sample()]);
-    let footer = "2026-04-24 12:30:00 UTC · `credential.captured` · event `e-0` · <https://decnet.example/events/e-0|Open event>";
+    let footer = "2026-04-24 12:30:00 UTC · `credential.captured` · event `e-0` · <https://decnet.example/deliveries?event_id=e-0|Open event>";
     assert_eq!(
         message,
         json!({
@@ -116,9 +116,9 @@ fn digest_counts_and_lists_events() {
     );
     assert_eq!(
         attachment["blocks"][1]["text"]["text"],
-        "<https://decnet.example/events/e-0|12:30:00> *HIGH* Credential captured on d1 from 203.0.113.9\n\
-         <https://decnet.example/events/e-1|12:31:00> *CRITICAL* Attacker observed on d1 from 192.0.2.1\n\
-         <https://decnet.example/events/e-2|12:32:00> *LOW* Attacker observed on d1 from 203.0.113.9"
+        "<https://decnet.example/deliveries?event_id=e-0|12:30:00> *HIGH* Credential captured on d1 from 203.0.113.9\n\
+         <https://decnet.example/deliveries?event_id=e-1|12:31:00> *CRITICAL* Attacker observed on d1 from 192.0.2.1\n\
+         <https://decnet.example/deliveries?event_id=e-2|12:32:00> *LOW* Attacker observed on d1 from 203.0.113.9"
     );
     assert_eq!(attachment["blocks"][2]["elements"][0]["text"], "and 1 more");
     assert_eq!(violations(&message), [""; 0]);

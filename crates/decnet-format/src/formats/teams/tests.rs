@@ -60,7 +60,7 @@ fn is_identifier(part: &str) -> bool {
 
 fn check_link(action: &Value) {
     assert_eq!(action["type"], "Action.OpenUrl");
-    assert!(action["url"].as_str().unwrap().starts_with(&format!("{BASE}/events/e-")));
+    assert!(action["url"].as_str().unwrap().starts_with(&format!("{BASE}/deliveries?event_id=e-")));
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn event_is_a_card_of_text_runs() {
             fact("Count: ", "3"),
             {"type": "RichTextBlock", "spacing": "Medium", "inlines": [{"type": "TextRun", "text": footer, "size": "Small"}]},
         ],
-        "actions": [{"type": "Action.OpenUrl", "title": "Open event", "url": "https://decnet.example/events/e-0"}],
+        "actions": [{"type": "Action.OpenUrl", "title": "Open event", "url": "https://decnet.example/deliveries?event_id=e-0"}],
     });
     assert_eq!(message["attachments"][0]["content"], card);
     assert_eq!(violations(&message), [""; 0]);

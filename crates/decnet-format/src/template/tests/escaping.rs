@@ -62,7 +62,7 @@ fn links_work_in_chat_formats_while_those_of_events_do_not() {
         &samples,
     )
     .unwrap();
-    let expected = "<https://decnet.example/events/e-1|more> https://decnet.example/events/a%2Fb https://decnet.example/events/e-1 ";
+    let expected = "<https://decnet.example/deliveries?event_id=e-1|more> https://decnet.example/deliveries?event_id=a%2Fb https://decnet.example/deliveries?event_id=e-1 ";
     assert!(text.starts_with(expected), "{text}");
     assert!(!text.contains("https://evil"), "{text}");
 }

@@ -54,7 +54,7 @@ fn every_variable_has_its_value() {
         ("path", "/wp-login.php?a=1"),
         ("dns_name", "evil.example"),
         ("techniques|join(\",\")", "T1110,T1078"),
-        ("link", "https://decnet.example/events/e-1"),
+        ("link", "https://decnet.example/deliveries?event_id=e-1"),
         ("payload.country", "NL"),
     ] {
         assert_eq!(render(&format!("{{{{ {variable} }}}}"), &[Sample::typical()]), expected, "{variable}");
@@ -132,7 +132,7 @@ fn maps_have_a_fixed_order() {
     );
     let event: Value = serde_json::from_str(&render("{{ event|tojson }}", &[Sample::typical()])).unwrap();
     assert_eq!(event["payload"]["country"], "NL");
-    assert_eq!(event["link"], "https://decnet.example/events/e-1");
+    assert_eq!(event["link"], "https://decnet.example/deliveries?event_id=e-1");
 }
 
 #[test]

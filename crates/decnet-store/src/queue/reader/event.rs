@@ -60,6 +60,19 @@ impl Reader {
         Ok(sql::first(&self.conn, select, [id], stored_event)?)
     }
 
+    /// Returns the newest event with this id, admitted or only submitted; its body is empty if it was erased. `None` if there is no
+    /// such event, or if the search for it, which is that of [`Reader::find_event`], ended unfinished.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn event_by_id(&self, id: &str, keep_going: impl Fn() -> bool) -> Result<Option<Event>, Error> {
+        let admitted = match self.find_event(id, keep_going)? {
+            Search::Found(seq) => self.event(seq, "")?.map(|found| found.event),
+            Search::Absent | Search::Unfinished { .. } => None,
+        };
+        admitted.map_or_else(|| self.submitted(id), |event| Ok(Some(event)))
+    }
+
     /// Searches for the newest event with this id. Ids are not indexed, so all events may be scanned, newest first, in short
     /// reads. The search ends unfinished when `keep_going`, which is called before each read, returns false.
     ///
@@ -100,7 +113,7 @@ pub(in super::super) fn admitted_event(conn: &Connection, seq: i64) -> Result<Op
 }
 
 /// Reads the columns id, topic, body and time.
-fn stored_event(row: &Row<'_>) -> rusqlite::Result<Event> {
+pub(super) fn stored_event(row: &Row<'_>) -> rusqlite::Result<Event> {
     let body: Vec<u8> = row.get(2)?;
     Ok(Event::stored(row.get(0)?, row.get(1)?, Bytes::from(body), UnixMicros(row.get(3)?)))
 }

@@ -7,6 +7,7 @@ mod detail;
 mod event;
 mod failures;
 mod list;
+mod recent;
 mod topics;
 
 use std::path::Path;

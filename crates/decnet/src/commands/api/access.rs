@@ -39,7 +39,7 @@ pub(super) fn access(config: &Config, address: SocketAddr, first: FirstToken) ->
         _ => announce_setup(config, address, first),
     };
     let (cors_origins, dashboard_origins) =
-        (config.access.cors_origins.clone(), config.access.dashboard_origins.clone());
+        (config.access.cors_origins.clone(), config.api.dashboard_origins.clone());
     Ok(Access { jwt, setup, cors_origins, dashboard_origins })
 }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod outbound;
+mod shown;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};

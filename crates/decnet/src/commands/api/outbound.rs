@@ -1,22 +1,26 @@
-//! Outbound operations of the API: checks of the addresses of a URL and of credentials, and test attempts.
+//! Outbound operations of the API: checks of the addresses of a URL and of credentials, test attempts, and previews.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use decnet_api::{Outbound, Refused, Tested};
+use decnet_api::{Outbound, PreviewedEvent, Refused, TestEvent, TestReport, Tested};
 use decnet_core::duration;
-use decnet_core::limits::{API_TEST_TIMEOUT, MAX_API_TESTS};
+use decnet_core::event::Event;
+use decnet_core::limits::{API_TEST_TIMEOUT, MAX_API_PREVIEWS, MAX_API_TESTS, PREVIEW_TIMEOUT};
 use decnet_core::redact::EndpointUrl;
 use decnet_core::settings::Credentials;
 use decnet_sender::check_credentials;
 use decnet_store::catalog::StoredSubscription;
+use decnet_store::delivery_rules::DeliveryRules;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::commands::shared::test_event::{ping, tested};
+use super::shown::{previewed, report};
+use crate::commands::shared::test_event::{of_sample, ping, render_context, send};
+use crate::commands::shared::trial::Trial;
 use crate::config::Config;
 use crate::failure;
 
@@ -27,11 +31,13 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Dispatch {
     config: Arc<Config>,
     tests: Arc<Semaphore>,
+    previews: Arc<Semaphore>,
 }
 
 impl Dispatch {
     pub(super) fn new(config: Config) -> Self {
-        Self { config: Arc::new(config), tests: Arc::new(Semaphore::new(MAX_API_TESTS)) }
+        let [tests, previews] = [MAX_API_TESTS, MAX_API_PREVIEWS].map(|max| Arc::new(Semaphore::new(max)));
+        Self { config: Arc::new(config), tests, previews }
     }
 }
 
@@ -56,7 +62,7 @@ impl Outbound for Dispatch {
         check_credentials(credentials).map_err(|problem| Refused(problem.to_string()))
     }
 
-    fn test(&self, stored: Box<StoredSubscription>, triggered_by: Arc<str>) -> BoxFuture<'static, Tested> {
+    fn test(&self, stored: Box<StoredSubscription>, event: TestEvent) -> BoxFuture<'static, TestReport> {
         let (config, tests) = (Arc::clone(&self.config), Arc::clone(&self.tests));
         let deadline = Instant::now() + API_TEST_TIMEOUT;
         async move {
@@ -66,13 +72,53 @@ impl Outbound for Dispatch {
             // The permit is held until the test ends, even if the client has disconnected.
             let test = tokio::task::spawn_blocking(move || {
                 let _permit = permit;
-                test(&stored, &triggered_by, &config, deadline)
+                test(&stored, event, &config, deadline)
             });
-            let tested = test.await.map_err(anyhow::Error::from).flatten();
-            tested.unwrap_or_else(|error| failed(failure::format_error(&error)))
+            let report = test.await.map_err(anyhow::Error::from).flatten();
+            report.unwrap_or_else(|error| failed(failure::format_error(&error)))
         }
         .boxed()
     }
+
+    fn preview(
+        &self,
+        stored: Box<StoredSubscription>,
+        events: Vec<Event>,
+    ) -> BoxFuture<'static, Result<Vec<PreviewedEvent>, Refused>> {
+        let (config, previews) = (Arc::clone(&self.config), Arc::clone(&self.previews));
+        async move {
+            let permit = previews.acquire_owned().await;
+            let preview = tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                preview(&stored, &events, &config)
+            });
+            let previewed = preview.await.map_err(anyhow::Error::from).flatten();
+            previewed.map_err(|error| Refused(failure::format_error(&error)))
+        }
+        .boxed()
+    }
+}
+
+/// Tries events until the time is used up; the others are listed without a request.
+fn preview(
+    stored: &StoredSubscription,
+    events: &[Event],
+    config: &Config,
+) -> anyhow::Result<Vec<PreviewedEvent>> {
+    let until = Instant::now() + PREVIEW_TIMEOUT;
+    let context = render_context(config).map_err(anyhow::Error::msg)?;
+    let rules = DeliveryRules::new(&stored.settings, &context.severities)?;
+    let late = |event: &Event| Trial {
+        severity: rules.severity(event),
+        is_delivered: false,
+        reason: "not evaluated: the events before it took too long".into(),
+        request: None,
+    };
+    let trial = |event: &Event| match Instant::now() < until {
+        true => Trial::new(stored, &rules, event, &context),
+        false => late(event),
+    };
+    Ok(events.iter().map(|event| previewed(event, trial(event))).collect())
 }
 
 /// Returns the addresses to which the URL's host resolves now. Empty if the lookup fails.
@@ -89,13 +135,17 @@ async fn addresses(url: &EndpointUrl) -> Vec<IpAddr> {
 /// Sends a test event. An attempt must remain on one thread, so it gets a current-thread runtime.
 fn test(
     stored: &StoredSubscription,
-    triggered_by: &str,
+    event: TestEvent,
     config: &Config,
     deadline: Instant,
-) -> anyhow::Result<Tested> {
+) -> anyhow::Result<TestReport> {
+    let event = match event {
+        TestEvent::Ping(triggered_by) => ping(&triggered_by)?,
+        TestEvent::Sample(sample) => of_sample(&sample)?,
+        TestEvent::Stored(event) => event,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let attempted =
-        runtime.block_on(async { timeout_at(deadline, ping(stored, triggered_by, config)).await });
+    let sent = runtime.block_on(async { timeout_at(deadline, send(stored, &event, config)).await });
     // A pending name lookup must not keep the permit.
     runtime.shutdown_background();
     let late = |_| {
@@ -105,12 +155,11 @@ fn test(
              subscription's timeout"
         )
     };
-    let (attempted, verdict) = attempted.map_err(late)??;
-    Ok(tested(&attempted, &verdict))
+    Ok(report(&sent.map_err(late)??))
 }
 
-fn failed(error: String) -> Tested {
-    Tested { delivered: false, status_code: None, error: Some(error) }
+fn failed(error: String) -> TestReport {
+    Tested::failed(Some(error)).into()
 }
 
 #[cfg(test)]
@@ -143,7 +192,13 @@ mod tests {
         let stored = catalog.load().unwrap().subscriptions.remove(0);
         let allow = ("DECNET_WEBHOOK_ALLOW_CIDRS".to_owned(), "127.0.0.1/32".to_owned());
         let config = config::find(&Inputs { environment: [allow].into(), ..Inputs::default() }).config;
-        let late = test(&stored, "test", &config, Instant::now() + Duration::from_millis(100)).unwrap_err();
+        let late = test(
+            &stored,
+            TestEvent::Ping("test".into()),
+            &config,
+            Instant::now() + Duration::from_millis(100),
+        )
+        .unwrap_err();
         assert!(late.to_string().starts_with("no answer within 25s"), "{late}");
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use decnet_bus::Client;
 use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::sample::sample;
 use decnet_core::settings::Settings;
 use decnet_core::signature::SigningKey;
 use decnet_core::topic::system_topics::HEALTH_TOPIC;
@@ -16,7 +17,6 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::destinations::patterns;
-use super::samples::sample;
 use super::summary::Summary;
 use crate::commands::receive::human;
 use crate::config::Config;

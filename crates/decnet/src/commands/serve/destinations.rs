@@ -110,6 +110,11 @@ pub(super) fn set_up(
 }
 
 impl Destination {
+    /// Returns the name of the subscription.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     fn set_up(&self, catalog: &mut Catalog, is_demo: bool) -> anyhow::Result<String> {
         let Self { name, url, spec } = self;
         let done = match catalog.find(name) {

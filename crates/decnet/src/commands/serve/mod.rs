@@ -2,7 +2,7 @@
 
 mod demo;
 mod destinations;
-mod samples;
+mod results;
 mod summary;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -39,6 +39,8 @@ use decnet_runtime::thread::RuntimeThread;
 /// With --to, a subscription to a chat service or another known destination is created at the start, or updated if it exists. Its
 /// name is that of the format, `slack`, and the second one of a format is `slack-2`. It gets attacker.>, decky.>, credential.>
 /// and canary.> until `decnet subscription update` changes that.
+///
+/// The HTTP API listens on DECNET_API_HOST and DECNET_API_PORT, by default 127.0.0.1:8000.
 ///
 /// The data directory is created with mode 0700. If other users publish, set DECNET_BUS_SOCKET to a path outside of it
 /// and DECNET_BUS_GROUP to the group that may use it.
@@ -91,9 +93,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     print_ready(&config, &socket, address, temporary.is_some())?;
     set_up.iter().for_each(|line| output::note(line));
     let running = demo.map(|demo| demo.start(shutdown.clone())).transpose()?;
-    let mut service = prepared.service();
+    let (mut service, stats) = (prepared.service(), prepared.stats());
     service.liveness.push(bus_liveness);
     let _reporting = service.report(shutdown.clone());
+    let names = destinations.iter().map(|destination| destination.name().to_owned()).collect();
+    let watching = args.demo.then(|| tokio::spawn(results::watch(names, stats, shutdown.clone())));
     let worked = prepared.run(shutdown.clone()).await;
     shutdown.cancel();
     stop_bus.cancel();
@@ -101,12 +105,19 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         Some(running) => running.join().await.map(|summary| output::note(&summary.to_string())),
         None => Ok(()),
     };
+    let listed = match watching {
+        Some(watching) => match watching.await {
+            Ok(all) => results::print(&all, &config.data_dir),
+            Err(panicked) => Err(panicked.into()),
+        },
+        None => Ok(()),
+    };
     let served = match api {
         Some(api) => api.join().await,
         None => Ok(()),
     };
     // The worker's error takes precedence.
-    [demonstrated, served, bus.join().await]
+    [demonstrated, listed, served, bus.join().await]
         .into_iter()
         .fold(worked, |first, second| both(first, second).map(drop))
 }
@@ -134,6 +145,7 @@ fn prepare_directory(config: &mut Config, args: &Args) -> anyhow::Result<Option<
         config.database = Database::Sqlite(config.data_dir.join("decnet.db"));
         config.bus.socket = Some(config.data_dir.join(SERVE_SOCKET));
         config.worker.sender.guard.allow(IpAddr::from(Ipv4Addr::LOCALHOST).into());
+        config.worker.sends_digests_at_stop = true;
     }
     create_data_dir(&config.data_dir)?;
     Ok(temporary)

@@ -1,4 +1,4 @@
-//! The summary of a demo.
+//! The summary of a demo's own receiver.
 
 use std::fmt;
 use std::time::Duration;
@@ -34,7 +34,7 @@ impl fmt::Display for Summary {
         let Self { published, received, verified, .. } = self;
         let Quantiles { p50, max, .. } = Quantiles::of(self.latencies.clone());
         let [median, slowest] = [p50, max].map(|latency| latency.as_secs_f64() * 1e3);
-        write!(f, "{published} published, {received} delivered, {verified} verified; ")?;
+        write!(f, "{published} published; the demo's receiver got {received}, {verified} verified; ")?;
         write!(f, "from event to receipt {median:.1} ms (median), {slowest:.1} ms (slowest)")
     }
 }
@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn empty_demo_has_a_summary() {
         let text = Summary::default().to_string();
-        assert!(text.starts_with("0 published, 0 delivered, 0 verified"), "{text}");
+        assert!(text.starts_with("0 published; the demo's receiver got 0, 0 verified"), "{text}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use decnet_core::event::{Event, sendable_id};
 use decnet_core::limits::MAX_BODY_BYTES;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
-use decnet_store::queue::{Reader, Search};
+use decnet_store::queue::Reader;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -36,11 +36,12 @@ struct Envelope<'a> {
 /// # Errors
 /// The text is not a topic.
 pub(crate) fn topic(text: &str) -> Result<String, String> {
-    let pattern = Pattern::new(text).map_err(|error| error.to_string())?;
-    if pattern.has_wildcard() {
-        return Err("`*` and `>` are only for patterns; specify one topic".into());
+    if text.contains(['*', '>']) {
+        return Err(
+            "the characters `*` and `>` are not valid in a topic; patterns use them as wildcards".into()
+        );
     }
-    Ok(text.to_owned())
+    Pattern::new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 /// Returns the newest stored event with this id. Searches the whole queue.
@@ -48,12 +49,7 @@ pub(crate) fn topic(text: &str) -> Result<String, String> {
 /// # Errors
 /// There is no such event, its payload was erased, or the queue cannot be read.
 pub(crate) fn stored(id: &str, config: &Config) -> anyhow::Result<Event> {
-    let reader = Reader::open(&config.data_dir)?;
-    let admitted = match reader.find_event(id, || true)? {
-        Search::Found(seq) => reader.event(seq, "")?.map(|found| found.event),
-        Search::Absent | Search::Unfinished { .. } => None,
-    };
-    let event = admitted.map_or_else(|| reader.submitted(id), |event| Ok(Some(event)))?;
+    let event = Reader::open(&config.data_dir)?.event_by_id(id, || true)?;
     let event = event.with_context(|| {
         format!("event {id} is not in the queue: no subscription got it, or retention has removed it; see `decnet delivery list`")
     })?;
@@ -121,7 +117,7 @@ mod tests {
         for (text, topic, problem) in [
             (r#"{"payload":{}}"#, None, "specify --topic"),
             ("{}", None, "specify --topic"),
-            ("{}", Some("a.*"), "only for patterns"),
+            ("{}", Some("a.*"), "not valid in a topic"),
             ("{", Some("a.b"), "not valid JSON"),
         ] {
             let error = given(text, topic).unwrap_err();

@@ -11,3 +11,4 @@ pub(crate) mod secret_args;
 pub(crate) mod single_request;
 pub(crate) mod test_event;
 pub(crate) mod times;
+pub(crate) mod trial;

@@ -4,12 +4,10 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use decnet_core::event::Event;
-use decnet_core::severity::SeverityTable;
+use decnet_core::time::UnixMicros;
 use decnet_format::RenderError;
-use decnet_sender::{Destination, Message, Preview, Target, TargetError};
+use decnet_sender::{Destination, Message, Preview, RenderContext, Target, TargetError};
 use decnet_store::catalog::StoredSubscription;
-
-use crate::receiver::now;
 
 const JSON: &str = "application/json";
 
@@ -29,10 +27,10 @@ impl<'a> SingleRequest<'a> {
     pub(crate) fn new(
         stored: &'a StoredSubscription,
         event: &'a Event,
-        severities: &Rc<SeverityTable>,
+        context: &Rc<RenderContext>,
     ) -> Result<Self, RenderError> {
         let settings = &stored.settings;
-        let destination = Destination::new(settings, &stored.subscription.url, severities);
+        let destination = Destination::new(settings, &stored.subscription.url, context);
         let event = match (&destination, settings.batch) {
             (Some(destination), _) => Cow::Owned(destination.render([event].into_iter())?),
             (None, Some(batch)) => Cow::Owned(batch.format().combine([event].into_iter())),
@@ -65,13 +63,13 @@ impl<'a> SingleRequest<'a> {
         Target::for_subscription(subscription, settings, old_secrets, self.destination())
     }
 
-    /// Returns the head of the request, without secrets, if it were sent now.
+    /// Returns the head of the request, without secrets, if it were sent at this time.
     ///
     /// # Errors
     /// The URL or a header is not valid in an HTTP request.
-    pub(crate) fn preview(&self) -> Result<Preview, TargetError> {
+    pub(crate) fn preview(&self, at: UnixMicros) -> Result<Preview, TargetError> {
         let StoredSubscription { subscription, settings, old_secrets, .. } = self.stored;
         let destination = self.destination();
-        Preview::new(subscription, settings, old_secrets, destination, &self.message(), now())
+        Preview::new(subscription, settings, old_secrets, destination, &self.message(), at)
     }
 }

@@ -2,11 +2,12 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use decnet_api::Tested;
 use decnet_core::delivery::{Outcome, Reason, Verdict};
 use decnet_core::event::Event;
-use decnet_core::severity::SeverityTable;
-use decnet_sender::{AttemptResult, Message, Sender, Target, judge};
+use decnet_core::sample::Sample;
+use decnet_sender::{AttemptResult, Message, Preview, RenderContext, Sender, Target, judge};
 use decnet_store::catalog::StoredSubscription;
 use decnet_store::severity_file;
 use serde_json::json;
@@ -20,18 +21,37 @@ use crate::receiver::now;
 const TOPIC: &str = "test.ping";
 const TYPE: &str = "test";
 
-/// Sends a test event to a subscription, without retries, and returns the verdict on the reply. The payload has the same members as DECNET's.
-pub(crate) async fn ping(
-    stored: &StoredSubscription,
-    triggered_by: &str,
-    config: &Config,
-) -> anyhow::Result<(AttemptResult, Verdict)> {
-    let payload = json!({"message": "a test of this subscription", "triggered_by": triggered_by}).to_string();
-    let event = Event::new(&Uuid::new_v4().to_string(), TOPIC, TYPE, now(), &payload)?;
-    send(stored, &event, config).await
+/// An attempt outside of the worker.
+pub(crate) struct SentTest {
+    /// The head of the request, without secrets.
+    pub(crate) head: Preview,
+    /// The body of the request.
+    pub(crate) body: Bytes,
+    /// The result. The reply is as long as the judges read.
+    pub(crate) attempted: AttemptResult,
+    /// The verdict on the reply.
+    pub(crate) verdict: Verdict,
 }
 
-/// Sends an event to a subscription as the worker does, without retries, and returns the verdict on the reply.
+/// Returns the test event. The payload has the same members as DECNET's.
+///
+/// # Errors
+/// The payload is not valid, which is an internal error.
+pub(crate) fn ping(triggered_by: &str) -> anyhow::Result<Event> {
+    let payload = json!({"message": "a test of this subscription", "triggered_by": triggered_by}).to_string();
+    Ok(Event::new(&Uuid::new_v4().to_string(), TOPIC, TYPE, now(), &payload)?)
+}
+
+/// Returns an event from a sample.
+///
+/// # Errors
+/// The payload is not valid, which is an internal error.
+pub(crate) fn of_sample(sample: &Sample) -> anyhow::Result<Event> {
+    let payload = sample.payload.to_string();
+    Ok(Event::new(&Uuid::new_v4().to_string(), &sample.topic, sample.kind, now(), &payload)?)
+}
+
+/// Sends an event to a subscription as the worker does, without retries, and returns the exchange with the verdict on the reply.
 ///
 /// # Errors
 /// The subscription is held, the event cannot be rendered, or the URL or a header is not valid.
@@ -39,21 +59,39 @@ pub(crate) async fn send(
     stored: &StoredSubscription,
     event: &Event,
     config: &Config,
-) -> anyhow::Result<(AttemptResult, Verdict)> {
+) -> anyhow::Result<SentTest> {
     if let Some(problem) = &stored.hold {
         anyhow::bail!("cannot send to `{}`: {problem}", stored.subscription.name);
     }
-    let severities = severity_file::load(config.worker.severity_file.as_deref()).unwrap_or_else(|error| {
+    let context = render_context(config).unwrap_or_else(|error| {
         tracing::warn!(error, "using the default severities");
-        SeverityTable::default()
+        Rc::default()
     });
-    let request = SingleRequest::new(stored, event, &Rc::new(severities))?;
+    let request = SingleRequest::new(stored, event, &context)?;
     let sender = Sender::new(config.worker.sender.clone());
-    let (target, destination, message) = (request.target()?, request.destination(), request.message());
-    let attempt = sender.deliver(&target, destination, message, now());
+    let (target, destination, message) =
+        (request.target()?.keeping_replies(), request.destination(), request.message());
+    let started_at = now();
+    let head = request.preview(started_at)?;
+    let attempt = sender.deliver(&target, destination, message, started_at);
     let mut attempted = LocalSet::new().run_until(attempt).await;
+    let reply = attempted.reply.clone();
     let verdict = judge(request.destination(), &mut attempted, 1).whole;
-    Ok((attempted, verdict))
+    Ok(SentTest {
+        head,
+        body: message.body.clone(),
+        attempted: AttemptResult { reply, ..attempted },
+        verdict,
+    })
+}
+
+/// Returns what renderings depend on besides the settings of a subscription.
+///
+/// # Errors
+/// The table of severities cannot be read.
+pub(crate) fn render_context(config: &Config) -> Result<Rc<RenderContext>, String> {
+    let severities = severity_file::load(config.worker.severity_file.as_deref())?;
+    Ok(Rc::new(RenderContext { severities, link_base: config.worker.link_base.clone() }))
 }
 
 /// Makes one attempt with the given configuration.

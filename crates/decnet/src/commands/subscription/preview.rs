@@ -1,23 +1,17 @@
 //! `decnet subscription try`: shows what would be sent to a subscription for an event. Sends nothing.
 
-use std::rc::Rc;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use decnet_core::event::Event;
-use decnet_core::severity::Severity;
-use decnet_core::topic::matches;
-use decnet_sender::Preview;
-use decnet_store::catalog::StoredSubscription;
-use decnet_store::delivery_rules::{DeliveryRules, RuleResult};
-use decnet_store::severity_file;
+use decnet_store::delivery_rules::DeliveryRules;
 use serde_json::{Value, json};
 
 use super::test::find;
 use crate::commands::shared::event_args;
-use crate::commands::shared::single_request::SingleRequest;
+use crate::commands::shared::test_event::render_context;
+use crate::commands::shared::trial::{Trial, TrialRequest};
 use crate::context::Context;
-use crate::failure::{Exit, format_error};
+use crate::failure::Exit;
 use crate::output::{self, Paint, Text};
 
 /// Shows whether an event would be delivered to a subscription, and the request. Sends nothing.
@@ -51,127 +45,70 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// The decision about an event, and the request for it.
-struct Outcome {
-    severity: Severity,
-    is_delivered: bool,
-    /// The reason of the decision, or the reason why there is no request.
-    reason: String,
-    request: Option<Request>,
-}
-
-/// The request for an event.
-struct Request {
-    head: Preview,
-    /// The bytes that are sent.
-    body: Vec<u8>,
-    /// The body before compression, if it is compressed.
-    uncompressed: Option<Vec<u8>>,
-}
-
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let stored = find(&args.name, context)?;
     let event = match (&args.event_id, &args.event) {
         (Some(id), _) => event_args::stored(id, &context.config)?,
         (None, text) => event_args::given(text.as_deref().unwrap_or_default(), args.topic.as_deref())?,
     };
-    let severities = severity_file::load(context.config.worker.severity_file.as_deref());
-    let severities = Rc::new(severities.map_err(anyhow::Error::msg)?);
-    let rules = DeliveryRules::new(&stored.settings, &severities)?;
-    let (is_selected, reason) = decide(&stored, &rules, &event);
-    let severity = rules.severity(&event);
-    let outcome = match request(&stored, &event, &severities) {
-        Ok(request) => Outcome { severity, is_delivered: is_selected, reason, request: Some(request) },
-        Err(error) => {
-            let error = format!("the request cannot be made: {}", format_error(&error));
-            let reason = if is_selected { error } else { format!("{reason}; {error}") };
-            Outcome { severity, is_delivered: false, reason, request: None }
-        }
-    };
+    let rendering = render_context(&context.config).map_err(anyhow::Error::msg)?;
+    let rules = DeliveryRules::new(&stored.settings, &rendering.severities)?;
+    let trial = Trial::new(&stored, &rules, &event, &rendering);
     if args.json {
-        output::json(&outcome.json(&event))?;
+        output::json(&json(&trial, &event))?;
     } else {
-        outcome.print(&event, context.paint)?;
+        print(&trial, &event, context.paint)?;
     }
-    if outcome.is_delivered { Ok(()) } else { Err(Exit::FAILURE.into()) }
+    if trial.is_delivered { Ok(()) } else { Err(Exit::FAILURE.into()) }
 }
 
-/// Returns whether the event would be delivered, and the reason.
-fn decide(stored: &StoredSubscription, rules: &DeliveryRules<'_>, event: &Event) -> (bool, String) {
-    let topic = &event.topic;
-    if !stored.subscription.patterns.iter().any(|pattern| matches(pattern.as_str(), topic)) {
-        return (false, format!("no pattern of the subscription matches the topic `{topic}`"));
-    }
-    let result = rules.apply(event);
-    (result == RuleResult::Delivered, result.to_string())
-}
-
-fn request(
-    stored: &StoredSubscription,
-    event: &Event,
-    severities: &Rc<decnet_core::severity::SeverityTable>,
-) -> anyhow::Result<Request> {
-    let single = SingleRequest::new(stored, event, severities)?;
-    let mut request =
-        Request { head: single.preview()?, body: single.message().body.to_vec(), uncompressed: None };
-    if stored.settings.gzip {
-        let mut plain = stored.clone();
-        plain.settings.gzip = false;
-        let single = SingleRequest::new(&plain, event, severities)?;
-        request.uncompressed = Some(single.message().body.to_vec());
-    }
-    Ok(request)
-}
-
-impl Outcome {
-    fn json(&self, event: &Event) -> Value {
-        let mut value = json!({
-            "event_id": event.id,
-            "topic": event.topic,
-            "severity": self.severity,
-            "delivered": self.is_delivered,
-            "reason": self.reason,
-            "request": null,
+fn json(trial: &Trial, event: &Event) -> Value {
+    let mut value = json!({
+        "event_id": event.id,
+        "topic": event.topic,
+        "severity": trial.severity,
+        "delivered": trial.is_delivered,
+        "reason": trial.reason,
+        "request": null,
+    });
+    if let Some(TrialRequest { head, body, .. }) = &trial.request {
+        let headers: Vec<_> = head.headers.iter().map(|(name, value)| [name, value]).collect();
+        let text = std::str::from_utf8(body).ok();
+        value["request"] = json!({
+            "method": head.method,
+            "url": head.url,
+            "headers": headers,
+            "body": text,
+            "body_base64": text.is_none().then(|| STANDARD.encode(body)),
         });
-        if let Some(Request { head, body, .. }) = &self.request {
-            let headers: Vec<_> = head.headers.iter().map(|(name, value)| [name, value]).collect();
-            let text = std::str::from_utf8(body).ok();
-            value["request"] = json!({
-                "method": head.method,
-                "url": head.url,
-                "headers": headers,
-                "body": text,
-                "body_base64": text.is_none().then(|| STANDARD.encode(body)),
-            });
-        }
-        value
     }
+    value
+}
 
-    /// Prints the decision and the request. The body follows unchanged; on a terminal its hidden characters are escaped.
-    fn print(&self, event: &Event, paint: Paint) -> anyhow::Result<()> {
-        let mut text = Text::default();
-        text.field(paint, "event", &format!("{} on {}", event.id, event.topic));
-        text.field(paint, "severity", self.severity.as_str());
-        text += paint.faint(&format!("{:<13} ", "decision"));
-        text += if self.is_delivered { paint.good("delivered") } else { paint.bad("NOT DELIVERED") };
-        text.line(format!(": {}", self.reason));
-        let Some(Request { head, body, uncompressed }) = &self.request else { return output::print(&text) };
-        text.end_line();
-        text += paint.strong(head.method);
-        text.line(format!(" {}", head.url));
-        for (name, value) in &head.headers {
-            text += paint.faint(&format!("{name}: "));
-            text.line(value);
-        }
-        text.end_line();
-        if uncompressed.is_some() {
-            text.line(paint.faint("(compressed with gzip; this is the body before compression)"));
-        }
-        output::print(&text)?;
-        let mut body = uncompressed.as_ref().unwrap_or(body).clone();
-        if !body.ends_with(b"\n") {
-            body.push(b'\n');
-        }
-        output::json_lines(&body)
+/// Prints the decision and the request. The body follows unchanged; on a terminal its hidden characters are escaped.
+fn print(trial: &Trial, event: &Event, paint: Paint) -> anyhow::Result<()> {
+    let mut text = Text::default();
+    text.field(paint, "event", &format!("{} on {}", event.id, event.topic));
+    text.field(paint, "severity", trial.severity.as_str());
+    text += paint.faint(&format!("{:<13} ", "decision"));
+    text += if trial.is_delivered { paint.good("delivered") } else { paint.bad("NOT DELIVERED") };
+    text.line(format!(": {}", trial.reason));
+    let Some(TrialRequest { head, body, uncompressed }) = &trial.request else { return output::print(&text) };
+    text.end_line();
+    text += paint.strong(head.method);
+    text.line(format!(" {}", head.url));
+    for (name, value) in &head.headers {
+        text += paint.faint(&format!("{name}: "));
+        text.line(value);
     }
+    text.end_line();
+    if uncompressed.is_some() {
+        text.line(paint.faint("(compressed with gzip; this is the body before compression)"));
+    }
+    output::print(&text)?;
+    let mut body = uncompressed.as_ref().unwrap_or(body).clone();
+    if !body.ends_with(b"\n") {
+        body.push(b'\n');
+    }
+    output::json_lines(&body)
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Target;
 use crate::commands::shared::event_args;
-use crate::commands::shared::test_event::{ping, send, tested};
+use crate::commands::shared::test_event::{SentTest, ping, send, tested};
 use crate::context::Context;
 use crate::failure::Exit;
 use crate::output;
@@ -36,10 +36,11 @@ pub(crate) struct Args {
 
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let stored = find(&args.target.name, context)?;
-    let (attempted, verdict) = match &args.event_id {
-        Some(id) => send(&stored, &event_args::stored(id, &context.config)?, &context.config).await?,
-        None => ping(&stored, COMMAND, &context.config).await?,
+    let event = match &args.event_id {
+        Some(id) => event_args::stored(id, &context.config)?,
+        None => ping(COMMAND)?,
     };
+    let SentTest { attempted, verdict, .. } = send(&stored, &event, &context.config).await?;
     let millis = attempted.duration.as_secs_f64() * 1e3;
     let Tested { delivered, status_code, error } = tested(&attempted, &verdict);
     if args.target.json {

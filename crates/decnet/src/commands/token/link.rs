@@ -102,7 +102,13 @@ mod tests {
 
     #[test]
     fn link_leads_to_this_host() {
-        let api = |host: &str, port| Api { enabled: true, host: host.into(), port, limits_creations: false };
+        let api = |host: &str, port| Api {
+            enabled: true,
+            host: host.into(),
+            port,
+            limits_creations: false,
+            dashboard_origins: Vec::new(),
+        };
         for (host, expected) in [
             ("127.0.0.1", "http://127.0.0.1:8000"),
             ("0.0.0.0", "http://127.0.0.1:8000"),

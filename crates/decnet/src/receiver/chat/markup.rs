@@ -1,25 +1,39 @@
 //! Markup as text: escapes are undone, links are written out, and characters that only format are left out.
 
-/// Returns text in Slack's `mrkdwn` without markup (<https://docs.slack.dev/messaging/formatting-message-text>).
+/// Returns text in Slack's `mrkdwn` without markup (<https://docs.slack.dev/messaging/formatting-message-text>). A mention is shown as
+/// `@channel`, and an asterisk within a word is not markup.
 pub(super) fn slack(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(['<', '*', '`']) {
         let (before, from) = rest.split_at(at);
         out.push_str(before);
-        rest = match from[1..].split_once('>') {
-            Some((link, after)) if from.starts_with('<') => {
-                push_link(link.split_once('|').map_or((link, ""), |(url, label)| (url, label)), &mut out);
-                after
+        rest = &from[1..];
+        if from.starts_with('<') {
+            let Some((link, after)) = rest.split_once('>') else {
+                out.push('<');
+                continue;
+            };
+            match link.strip_prefix('!') {
+                Some(mention) => out.extend(["@", mention]),
+                None => push_link(link.split_once('|').unwrap_or((link, "")), &mut out),
             }
-            _ => &from[1..],
-        };
+            rest = after;
+        } else if from.starts_with('*') && is_in_word(&out, rest) {
+            out.push('*');
+        }
     }
     out.push_str(rest);
     entities(&out)
 }
 
-/// Returns Markdown without markup (<https://spec.commonmark.org/0.31.2/#backslash-escapes>).
+/// Returns whether a character between these texts is between two letters or digits.
+fn is_in_word(before: &str, after: &str) -> bool {
+    let is_of_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    is_of_word(before.chars().next_back()) && is_of_word(after.chars().next())
+}
+
+/// Returns Markdown without markup, but with its entities (<https://spec.commonmark.org/0.31.2/#backslash-escapes>).
 pub(super) fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -39,7 +53,7 @@ pub(super) fn markdown(text: &str) -> String {
         }
     }
     out.push_str(rest);
-    entities(&out)
+    out
 }
 
 /// Splits text that begins with `[label](url)` into its label, its URL and the rest.
@@ -54,8 +68,8 @@ fn push_link((url, label): (&str, &str), out: &mut String) {
     if label.is_empty() { out.push_str(url) } else { out.extend([label, " <", url, ">"]) }
 }
 
-/// Replaces the entities that the formats write.
-fn entities(text: &str) -> String {
+/// Replaces the entities that the formats write. Discord has none.
+pub(super) fn entities(text: &str) -> String {
     text.replace("&lt;", "<").replace("&gt;", ">").replace("&#61;", "=").replace("&amp;", "&")
 }
 
@@ -65,17 +79,18 @@ mod tests {
 
     #[test]
     fn slack_markup_becomes_text() {
-        assert_eq!(slack("*HIGH* a &lt;b&gt; &amp;lt; `c`"), "HIGH a <b> &lt; c");
+        assert_eq!(slack("*HIGH* a &lt;!b&gt; &amp;lt; `c` d*e"), "HIGH a <!b> &lt; c d*e");
         assert_eq!(
             slack("<https://d.example/e|Open event> · <https://x.example>"),
             "Open event <https://d.example/e> · https://x.example"
         );
-        assert_eq!(slack("a < b"), "a  b");
+        assert_eq!(slack("<!here> a < b"), "@here a < b");
     }
 
     #[test]
     fn markdown_becomes_text() {
-        assert_eq!(markdown("**HIGH** a\\_b \\[.\\] `c` \\\\ &amp;"), "HIGH a_b [.] c \\ &");
+        assert_eq!(entities(&markdown("\\*a&lt;b&gt; &amp;amp;")), "*a<b> &amp;");
+        assert_eq!(markdown("**HIGH** a\\_b \\[.\\] `c` \\\\ &amp;"), "HIGH a_b [.] c \\ &amp;");
         assert_eq!(
             markdown("[12:30:00](https://d.example/e) **LOW** x"),
             "12:30:00 <https://d.example/e> LOW x"

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::ChatMessage;
-use super::markup::markdown;
+use super::markup::{entities, markdown};
 
 #[derive(Deserialize)]
 struct Message {
@@ -27,8 +27,11 @@ struct Field {
 pub(super) fn read(body: &[u8]) -> Option<ChatMessage> {
     let message: Message = serde_json::from_slice(body).ok()?;
     let attachment = message.attachments.into_iter().next()?;
-    let mut message = ChatMessage::from_text(&markdown(&attachment.text));
-    attachment.fields.iter().for_each(|field| message.add_fact(&field.title, &markdown(&field.value)));
+    let mut message = ChatMessage::from_text(&entities(&markdown(&attachment.text)));
+    attachment
+        .fields
+        .iter()
+        .for_each(|field| message.add_fact(&field.title, &entities(&markdown(&field.value))));
     message.add(&attachment.footer);
     Some(message)
 }

@@ -150,6 +150,17 @@ mod tests {
         }
     }
 
+    /// Slack shows them as they are in `plain_text`, Discord has no entities, and the others escape them.
+    #[test]
+    fn text_of_an_attacker_is_shown_as_the_service_shows_it() {
+        for (chat, format) in ALL {
+            let message = read(chat, format, &[event("e1", "*a* `b` &lt;c&gt; <!channel>")]);
+            let user = message.lines.iter().find_map(|line| line.strip_prefix("User: ")).unwrap();
+            let mention = if chat == Chat::Teams { "[<]!channel>" } else { "<!channel>" };
+            assert_eq!(user, format!("*a* `b` &lt;c&gt; {mention}"), "{format}");
+        }
+    }
+
     #[test]
     fn plain_events_and_other_bodies_are_refused() {
         for (chat, format) in ALL {

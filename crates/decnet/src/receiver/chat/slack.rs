@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::ChatMessage;
-use super::markup::slack;
+use super::markup::{entities, slack};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -27,9 +27,18 @@ struct Block {
     elements: Vec<Text>,
 }
 
+/// `mrkdwn` or `plain_text`, in which Slack formats nothing.
 #[derive(Deserialize)]
 struct Text {
+    #[serde(default, rename = "type")]
+    kind: String,
     text: String,
+}
+
+impl Text {
+    fn read(&self) -> String {
+        if self.kind == "mrkdwn" { slack(&self.text) } else { entities(&self.text) }
+    }
 }
 
 pub(super) fn read(body: &[u8]) -> Option<ChatMessage> {
@@ -37,7 +46,7 @@ pub(super) fn read(body: &[u8]) -> Option<ChatMessage> {
     let mut message = ChatMessage::from_text(&slack(&text));
     for block in attachments.into_iter().flat_map(|attachment| attachment.blocks) {
         let texts = block.text.into_iter().chain(block.fields).chain(block.elements);
-        texts.for_each(|text| message.add(&slack(&text.text)));
+        texts.for_each(|text| message.add(&text.read()));
     }
     Some(message)
 }

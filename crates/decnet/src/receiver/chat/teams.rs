@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::ChatMessage;
-use super::markup::markdown;
+use super::markup::{entities, markdown};
 
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -67,5 +67,5 @@ fn add(element: &Element, message: &mut ChatMessage) {
         None => run.text.clone(),
     };
     message.add(&element.inlines.iter().map(run).collect::<String>());
-    message.add(&markdown(&element.text));
+    message.add(&entities(&markdown(&element.text)));
 }

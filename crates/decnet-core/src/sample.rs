@@ -1,4 +1,4 @@
-//! The sample events of `serve --demo`, as a network of honeypots might publish them.
+//! Sample events, as a network of honeypots might publish them: for the demo and for tests of receivers.
 
 use serde_json::{Value, json};
 
@@ -8,18 +8,40 @@ const DECKIES: [&str; 3] = ["decky-web-01", "decky-ssh-02", "decky-smb-03"];
 const USERS: [&str; 4] = ["root", "admin", "oracle", "pi"];
 
 /// A sample event.
-pub(super) struct Sample {
-    pub(super) topic: String,
-    pub(super) kind: &'static str,
-    pub(super) payload: Value,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// The topic.
+    pub topic: String,
+    /// The type.
+    pub kind: &'static str,
+    /// The payload, an object.
+    pub payload: Value,
 }
 
-/// Returns the `n`th sample of an endless sequence.
-pub(super) fn sample(n: usize) -> Sample {
+/// The names of the families of samples: `canary.triggered` for the topics `canary.*.triggered`.
+pub const FAMILIES: [&str; 7] = [
+    "attacker.observed",
+    "attacker.session.started",
+    "credential.captured",
+    "decky.traffic",
+    "attacker.scored",
+    "canary.triggered",
+    "attacker.session.ended",
+];
+
+/// Returns the sample of a family, always the same one; `None` if there is no such family.
+#[must_use]
+pub fn of_family(name: &str) -> Option<Sample> {
+    FAMILIES.iter().position(|family| *family == name).map(sample)
+}
+
+/// Returns the `n`th sample of an endless sequence, in which the families take turns.
+#[must_use]
+pub fn sample(n: usize) -> Sample {
     let attacker = ATTACKERS[n / 7 % ATTACKERS.len()];
     let decky = DECKIES[n / 3 % DECKIES.len()];
     let user = USERS[n % USERS.len()];
-    let (topic, kind, payload) = match n % 7 {
+    let (topic, kind, payload) = match n % FAMILIES.len() {
         0 => ("attacker.observed".into(), "observed", json!({"ip": attacker, "decky": decky, "port": 22})),
         1 => (
             "attacker.session.started".into(),
@@ -64,10 +86,20 @@ mod tests {
         for n in 0..100 {
             let Sample { topic, kind, payload } = sample(n);
             assert!(
-                decnet_core::topic::Pattern::new(&topic).is_ok_and(|pattern| !pattern.has_wildcard()),
+                crate::topic::Pattern::new(&topic).is_ok_and(|pattern| !pattern.has_wildcard()),
                 "{topic}"
             );
             assert!(!kind.is_empty() && payload.is_object());
         }
+    }
+    #[test]
+    fn family_names_the_topic_of_its_sample() {
+        for family in FAMILIES {
+            let sample = of_family(family).unwrap();
+            let (first, last) = (family.split('.').next(), family.split('.').next_back());
+            assert_eq!(sample.topic.split('.').next(), first, "{family}");
+            assert_eq!(sample.topic.split('.').next_back(), last, "{family}");
+        }
+        assert_eq!(of_family("other"), None);
     }
 }

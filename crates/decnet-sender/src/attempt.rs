@@ -155,7 +155,7 @@ impl<'a> Attempt<'a> {
 
     async fn send(&mut self, message: &Message<'_>) -> Result<(Outcome, BodyEnd), Fault> {
         let (mut pooled, head) = self.post(message).await?;
-        self.reply_prefix.headers = pooled.connection.reply_headers();
+        self.reply_prefix.keep_headers(pooled.connection.reply_headers());
         let outcome = head.outcome(self.started_at);
         self.redirect = head.redirect();
         if !pooled.connection.is_sent() {

@@ -20,7 +20,7 @@ pub struct AttemptResult {
     pub reply: Bytes,
     /// Whether `reply` is the whole body.
     pub is_reply_complete: bool,
-    /// The headers of the reply, if the target [keeps them](Target::keeping_replies).
+    /// The headers of the reply, if the target [keeps them](crate::Target::keeping_replies).
     pub reply_headers: ReplyHeaders,
     /// The duration of the attempt, which exceeds the deadline only slightly, if at all.
     pub duration: Duration,

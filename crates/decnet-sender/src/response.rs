@@ -78,8 +78,8 @@ pub type ReplyHeaders = Vec<(String, String)>;
 
 /// The beginning of a body, copied so that a few kept bytes do not retain a connection's whole buffer.
 pub(crate) struct ReplyPrefix {
-    /// The headers before the body, if they are kept.
-    pub(crate) headers: ReplyHeaders,
+    /// The headers before the body, if they are kept. Boxed, because their place would enlarge every attempt.
+    headers: Option<Box<ReplyHeaders>>,
     bytes: BytesMut,
     max_bytes: usize,
 }
@@ -87,7 +87,11 @@ pub(crate) struct ReplyPrefix {
 impl ReplyPrefix {
     /// Creates an empty prefix of at most `max_bytes` bytes.
     pub(crate) fn new(max_bytes: usize) -> Self {
-        Self { headers: ReplyHeaders::new(), bytes: BytesMut::new(), max_bytes }
+        Self { headers: None, bytes: BytesMut::new(), max_bytes }
+    }
+
+    pub(crate) fn keep_headers(&mut self, headers: ReplyHeaders) {
+        self.headers = (!headers.is_empty()).then(|| Box::new(headers));
     }
 
     pub(crate) fn add(&mut self, data: &[u8]) {
@@ -96,7 +100,7 @@ impl ReplyPrefix {
     }
 
     pub(crate) fn into_parts(self) -> (Bytes, ReplyHeaders) {
-        (self.bytes.freeze(), self.headers)
+        (self.bytes.freeze(), self.headers.map_or_else(ReplyHeaders::new, |headers| *headers))
     }
 }
 

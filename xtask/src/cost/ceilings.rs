@@ -33,6 +33,11 @@ impl Ceilings {
         item.as_float().or_else(|| item.as_integer().map(|whole| whole as f64))
     }
 
+    /// Returns whether no figure exceeds its ceiling.
+    pub(super) fn permit(&self, figures: &[Figure]) -> bool {
+        figures.iter().all(|Figure { name, value }| self.of(name).is_none_or(|ceiling| *value <= ceiling))
+    }
+
     /// Writes each figure with its ceiling and returns whether all are within their ceilings.
     pub(super) fn compare(&self, figures: &[Figure], out: &mut impl Write) -> Result<bool> {
         let mut is_good = true;

@@ -29,6 +29,9 @@ Examples:
 /// Number of counts before ceilings are lowered; the largest value decides.
 const ROUNDS_TO_TIGHTEN: usize = 5;
 
+/// Number of further counts if a ceiling is exceeded.
+const MAX_RECOUNTS: usize = 3;
+
 /// Count allocations and system calls of a delivery, and instructions of a topic, a frame, an event, a filter and a format
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -84,14 +87,13 @@ impl Figure {
 /// Counts, compares with the ceilings, and lowers them if requested.
 pub(crate) fn run(options: &Options, out: &mut impl Write) -> Result<ExitCode> {
     let mut ceilings = Ceilings::load()?;
+    let rounds = options.rounds.unwrap_or(if options.tighten { ROUNDS_TO_TIGHTEN } else { 1 });
     let mut figures = Vec::new();
-    for round in 0..options.rounds.unwrap_or(if options.tighten { ROUNDS_TO_TIGHTEN } else { 1 }) {
-        for (_, count) in COUNTS.iter().filter(|(kind, _)| options.only.is_none_or(|only| only == *kind)) {
-            match count()? {
-                Counted::Figures(counted) => keep_largest(&mut figures, counted),
-                Counted::Skipped(why) if round == 0 => writeln!(out, "skipped: {why}")?,
-                Counted::Skipped(_) => {}
-            }
+    for (_, count) in COUNTS.iter().filter(|(kind, _)| options.only.is_none_or(|only| only == *kind)) {
+        match largest(*count, rounds)? {
+            Counted::Figures(counted) if ceilings.permit(&counted) => figures.extend(counted),
+            Counted::Figures(counted) => figures.extend(recounted(*count, counted, &ceilings)?),
+            Counted::Skipped(why) => writeln!(out, "skipped: {why}")?,
         }
     }
     if options.tighten {
@@ -100,11 +102,35 @@ pub(crate) fn run(options: &Options, out: &mut impl Write) -> Result<ExitCode> {
     Ok(if ceilings.compare(&figures, out)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn keep_largest(figures: &mut Vec<Figure>, counted: Vec<Figure>) {
-    for figure in counted {
-        match figures.iter_mut().find(|existing| existing.name == figure.name) {
-            Some(existing) => existing.value = existing.value.max(figure.value),
-            None => figures.push(figure),
+/// Counts several times, and keeps the largest value of each figure.
+fn largest(count: Count, rounds: usize) -> Result<Counted> {
+    let mut counted = count()?;
+    for _ in 1..rounds {
+        if let (Counted::Figures(figures), Counted::Figures(again)) = (&mut counted, count()?) {
+            keep(figures, &again, f64::max);
+        }
+    }
+    Ok(counted)
+}
+
+/// Counts again while a figure exceeds its ceiling, and keeps the smallest value of each. Other load on the machine can only add wake-ups
+/// and waits, so a delivery that really does more exceeds its ceiling each time.
+fn recounted(count: Count, mut figures: Vec<Figure>, ceilings: &Ceilings) -> Result<Vec<Figure>> {
+    for _ in 0..MAX_RECOUNTS {
+        if ceilings.permit(&figures) {
+            break;
+        }
+        if let Counted::Figures(again) = count()? {
+            keep(&mut figures, &again, f64::min);
+        }
+    }
+    Ok(figures)
+}
+
+fn keep(figures: &mut [Figure], again: &[Figure], choose: fn(f64, f64) -> f64) {
+    for figure in figures {
+        if let Some(Figure { value, .. }) = again.iter().find(|other| other.name == figure.name) {
+            figure.value = choose(figure.value, *value);
         }
     }
 }

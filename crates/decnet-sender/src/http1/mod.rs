@@ -61,8 +61,9 @@ pub(crate) struct Connection {
     keep_alive_timeout: Option<Duration>,
     /// The framing of the body of the current reply.
     framing: Framing,
-    /// The head of the current reply, if heads are kept.
-    kept_head: Option<Vec<u8>>,
+    /// The head of the current reply, if heads are kept. Boxed, because its place would enlarge every attempt.
+    #[expect(clippy::box_collection, reason = "few connections keep a head")]
+    kept_head: Option<Box<Vec<u8>>>,
 }
 
 /// The outcome of writing a request.
@@ -98,12 +99,12 @@ impl Connection {
 
     /// Sets whether the head of the next reply is kept.
     pub(crate) fn keep_head(&mut self, is_kept: bool) {
-        self.kept_head = is_kept.then(Vec::new);
+        self.kept_head = is_kept.then(Box::default);
     }
 
     /// Returns the headers of the reply; empty if its head was not kept.
     pub(crate) fn reply_headers(&self) -> ReplyHeaders {
-        head::headers(self.kept_head.as_deref().unwrap_or_default())
+        self.kept_head.as_ref().map_or_else(ReplyHeaders::new, |head| head::headers(head))
     }
 
     /// Returns whether the receiver has closed the connection or sent anything since its last reply, as far as the reactor
@@ -296,7 +297,7 @@ impl Connection {
         match self.parser.parse(&mut self.input) {
             Ok(Some((head, length))) => {
                 if let Some(kept) = &mut self.kept_head {
-                    *kept = self.input[..length].to_vec();
+                    **kept = self.input[..length].to_vec();
                 }
                 self.input.drain(..length);
                 Ok(Some(head))

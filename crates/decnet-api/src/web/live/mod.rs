@@ -1,7 +1,7 @@
 //! Open pages are refreshed over streams of server-sent events.
 //!
 //! Each open page has one stream, which sends the refreshed part of the page whenever it has changed. A part is rendered once per
-//! [`DASHBOARD_LIVE_INTERVAL`], for all who watch the same address with the same rights ([`fragments`]), so it contains nothing
+//! [`DASHBOARD_LIVE_INTERVAL`](decnet_core::limits::DASHBOARD_LIVE_INTERVAL), for all who watch the same address with the same rights ([`fragments`]), so it contains nothing
 //! of a single visitor. Streams are limited in number ([`streams`]). A stream ends with its session, with the server, when its page
 //! cannot change any more, and when its client does not read ([`stream`]).
 //!

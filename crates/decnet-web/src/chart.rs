@@ -7,6 +7,8 @@ const WIDTH: f64 = 600.0;
 const HEIGHT: f64 = 100.0;
 /// The smallest value of a logarithmic scale.
 const LOG_BASE: f64 = 1.0;
+/// The end of the path of a single point: a dash around it, which is visible where a dot is not.
+const DASH: &str = "m-4 0h8";
 /// The coordinates of a sparkline.
 const SPARK_HEIGHT: u32 = 16;
 const SPARK_STEP: usize = 4;
@@ -156,7 +158,7 @@ fn runs(values: &[Option<f64>], scale: Scale, top: f64) -> Vec<Vec<(f64, f64)>> 
     points.split(Option::is_none).map(|run| run.iter().flatten().copied().collect()).collect()
 }
 
-/// Returns the path of a line. A single point becomes a dot.
+/// Returns the path of a line. A single point becomes a dash.
 fn path(run: &[(f64, f64)]) -> String {
     let mut path = String::new();
     for (at, (x, y)) in run.iter().enumerate() {
@@ -164,13 +166,13 @@ fn path(run: &[(f64, f64)]) -> String {
         // Writing to a string cannot fail.
         let _ = write!(path, "{command}{x:.1} {y:.1}");
     }
-    if run.len() == 1 { path + "h0" } else { path }
+    if run.len() == 1 { path + DASH } else { path }
 }
 
 fn area(run: &[(f64, f64)]) -> String {
     let ends = run.first().zip(run.last());
     ends.map_or_else(String::new, |((first, _), (last, _))| {
-        format!("{}L{last:.1} {HEIGHT}L{first:.1} {HEIGHT}Z", path(run).trim_end_matches("h0"))
+        format!("{}L{last:.1} {HEIGHT}L{first:.1} {HEIGHT}Z", path(run).trim_end_matches(DASH))
     })
 }
 
@@ -240,7 +242,7 @@ mod tests {
     fn gap_interrupts_the_line() {
         let chart = chart(LINEAR, &[Some(0.0), Some(4.0), None, Some(5.0)]);
         assert_eq!(chart.top, "5");
-        assert_eq!(chart.lines[0].path, "M0.0 100.0L200.0 20.0M600.0 0.0h0");
+        assert_eq!(chart.lines[0].path, "M0.0 100.0L200.0 20.0M600.0 0.0m-4 0h8");
         assert_eq!(chart.lines[0].values, "0|4||5");
         assert_eq!(chart.summary(), "t. a: now 5, at most 5.");
     }

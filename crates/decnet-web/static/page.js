@@ -69,7 +69,7 @@
     button.setAttribute("aria-expanded", String(!row.hidden));
     const path = button.dataset.load;
     delete button.dataset.load;
-    if (path) htmx.ajax("GET", path, { target: row.cells[0], select: ".attempts" });
+    if (path) htmx.ajax("GET", path, { target: row.cells[0], select: ".attempts", swap: "innerMorph" });
     if (!toggled.delete(row)) toggled.add(row);
     apply();
   });

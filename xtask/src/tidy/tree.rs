@@ -26,7 +26,7 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Reads every file outside `target`, `.git` and foreign hidden folders. New files are included, so that they are checked before
+    /// Reads every file outside `target`, `node_modules`, `.git` and foreign hidden folders. New files are included, so that they are checked before
     /// their commit. The repository may be an unpacked archive.
     pub(crate) fn load(root: &Path) -> Result<Self> {
         let (mut files, mut folders) = (Vec::new(), vec![root.to_path_buf()]);
@@ -35,7 +35,7 @@ impl Tree {
                 let path = entry?.path();
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 let is_foreign_folder = name.starts_with('.') && path.is_dir() && !HIDDEN.contains(&&*name);
-                if is_foreign_folder || name == "target" || name == ".git" {
+                if is_foreign_folder || ["target", "node_modules", ".git"].contains(&&*name) {
                     continue;
                 }
                 if path.is_dir() { folders.push(path) } else { files.push(read(root, &path)?) }
@@ -111,7 +111,7 @@ mod tests {
     fn built_and_hidden_files_are_skipped() {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join(".git"), "gitdir: elsewhere").unwrap();
-        for folder in ["src", "target/debug", ".hidden", ".ci"] {
+        for folder in ["src", "target/debug", "tests/node_modules", ".hidden", ".ci"] {
             std::fs::create_dir_all(root.path().join(folder)).unwrap();
             std::fs::write(root.path().join(folder).join("a.rs"), "").unwrap();
         }

@@ -67,7 +67,7 @@ fn fill(field: &mut Field, Form { values, current, error, .. }: &Form) {
 fn receiver(form: &Form, guide: &Guide) -> Vec<Field> {
     let url = Field::new("url", "URL", Kind::Line);
     let url = match &form.current {
-        Some(current) => url.hint(format!("Now {}. Leave it empty to keep it.", current.url)),
+        Some(current) => url.hint(format!("Leave it empty to keep {}", current.url)),
         None => url.hint(guide.url).required(),
     };
     let name = Field::new("name", "Name", Kind::Line).hint("Unique, at most 64 characters.").required();

@@ -7,6 +7,7 @@ mod client;
 mod credentials_are_never_shown;
 mod dashboard_is_protected;
 mod dashboard_lists_and_explains;
+mod dashboard_lists_every_subscription;
 mod decnet_routes_match_decnet;
 mod deliveries_are_shown_in_full;
 mod errors_are_problem_details;

@@ -68,7 +68,10 @@ struct Recent {
 /// why, and the request, byte for byte. Nothing is changed or sent. The queue contains the events that a subscription matched.
 /// Each event is rendered alone, also if the settings combine several in one request.
 #[utoipa::path(post, path = "/api/v1/subscriptions/preview", tag = "subscriptions", operation_id = "preview_subscription",
-    request_body = PreviewRequest, responses((status = 200, body = Preview)))]
+    request_body = PreviewRequest, responses(
+        (status = 200, body = Preview),
+        (status = 404, description = "The subscription does not exist"),
+    ))]
 pub(super) async fn preview(
     State(state): State<Shared>,
     Body(request): Body<PreviewRequest>,
